@@ -1,0 +1,113 @@
+package launch
+
+import (
+	"fmt"
+	"strings"
+	"unsafe"
+)
+
+// code is a program in the form that the child runs: calls whose arguments
+// are addresses in arena. Go's collector does not move it, and whoever holds
+// the code keeps it alive.
+type code struct {
+	calls  []call
+	arena  []byte
+	phases []string // in order; a phase begins where its name changes
+	first  []int    // index of the first call of each phase
+}
+
+const pointerSize = int(unsafe.Sizeof(uintptr(0)))
+
+// encode lays out p for the child of slot s.
+func encode(p *Program, s *slot) (*code, error) {
+	if err := checkStrings(p.Ops); err != nil {
+		return nil, err
+	}
+	c := &code{calls: make([]call, len(p.Ops)), arena: make([]byte, arenaSize(p.Ops))}
+	used := 0
+	align := func() { used = (used + 7) &^ 7 }
+	// place copies s, and a NUL, into the arena.
+	place := func(s string) uintptr {
+		at := uintptr(unsafe.Pointer(&c.arena[used]))
+		used += copy(c.arena[used:], s) + 1
+		return at
+	}
+	for i, op := range p.Ops {
+		out := &c.calls[i]
+		out.nr, out.keep, out.want, out.try = op.Call, op.Keep, uintptr(op.Want), op.Try
+		if len(c.phases) == 0 || c.phases[len(c.phases)-1] != op.Phase {
+			c.phases = append(c.phases, op.Phase)
+			c.first = append(c.first, i)
+			if !p.NoStamps {
+				out.stamp = uint8(min(len(c.phases), maxPhases))
+			}
+		}
+		for k, a := range op.Args {
+			switch a.kind {
+			case argString:
+				out.args[k] = place(a.s)
+			case argBytes:
+				align()
+				out.args[k] = place(a.s)
+			case argStrings:
+				align()
+				at := used
+				used += (len(a.list) + 1) * pointerSize
+				out.args[k] = uintptr(unsafe.Pointer(&c.arena[at]))
+				for _, s := range a.list {
+					*(*uintptr)(unsafe.Pointer(&c.arena[at])) = place(s)
+					at += pointerSize
+				}
+			case argSlotPID:
+				out.args[k] = uintptr(unsafe.Pointer(&s.pid))
+			case argSlotMaps:
+				out.args[k] = uintptr(unsafe.Pointer(&s.maps))
+			case argKept:
+				out.kept = uint8(k) + 1
+			default:
+				out.args[k] = a.n
+			}
+		}
+	}
+	if len(c.phases) > maxPhases {
+		return nil, fmt.Errorf("launch program of %d phases: at most %d can be timed", len(c.phases), maxPhases)
+	}
+	return c, nil
+}
+
+// checkStrings refuses what a NUL would cut short.
+func checkStrings(ops []Op) error {
+	for _, op := range ops {
+		for _, a := range op.Args {
+			if a.kind == argString && strings.IndexByte(a.s, 0) >= 0 {
+				return fmt.Errorf("%s: %q contains a NUL byte", op.Phase, a.s)
+			}
+			for _, s := range a.list {
+				if strings.IndexByte(s, 0) >= 0 {
+					return fmt.Errorf("%s: %q contains a NUL byte", op.Phase, s)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// arenaSize is at least what the strings of ops, their NULs, vectors and
+// alignment take.
+func arenaSize(ops []Op) int {
+	n := 0
+	for _, op := range ops {
+		for _, a := range op.Args {
+			switch a.kind {
+			case argString, argBytes:
+				n += len(a.s) + 8
+			case argStrings:
+				n += (len(a.list)+1)*pointerSize + 8
+				for _, s := range a.list {
+					n += len(s) + 1
+				}
+			}
+		}
+	}
+	return (n + 15) &^ 7
+}

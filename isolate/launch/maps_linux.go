@@ -1,0 +1,69 @@
+package launch
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Operations of futex(2).
+const (
+	futexWait = 0
+	futexWake = 1
+)
+
+// writeMaps writes the id maps of the child of s as soon as there is one. The
+// launching thread is suspended in vfork, so this is another goroutine's
+// work. The function it returns waits for the end of it; the child has to
+// have ended or gone on by then, or never have been made.
+func writeMaps(s *slot, maps IDMaps) (wait func() error) {
+	result := make(chan error, 1)
+	go func() {
+		futex(&s.pid, futexWait, 0)
+		pid := atomic.LoadInt32(&s.pid)
+		if pid <= 0 {
+			result <- nil
+			return
+		}
+		err := writeMapFiles(int(pid), maps)
+		if err != nil {
+			unix.Kill(int(pid), unix.SIGKILL)
+		}
+		atomic.StoreInt32(&s.maps, 1)
+		futex(&s.maps, futexWake, 1)
+		result <- err
+	}()
+	return func() error {
+		futex(&s.pid, futexWake, 1)
+		return <-result
+	}
+}
+
+func writeMapFiles(pid int, maps IDMaps) error {
+	type file struct{ name, data string }
+	files := []file{{"uid_map", maps.UID}, {"gid_map", maps.GID}}
+	if maps.DenySetgroups {
+		files = append([]file{{"setgroups", "deny"}}, files...)
+	}
+	for _, f := range files {
+		path := fmt.Sprintf("/proc/%d/%s", pid, f.name)
+		if err := os.WriteFile(path, []byte(f.data), 0); err != nil {
+			return fmt.Errorf("id map %q: %w (hint: mapping ids other than one's own needs CAP_SETUID and CAP_SETGID; see user_namespaces(7))", f.data, err)
+		}
+	}
+	return nil
+}
+
+// futex waits for *word to change from 0, or wakes who does.
+func futex(word *int32, op, n int) {
+	for {
+		_, _, errno := syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), uintptr(op), uintptr(n), 0, 0, 0)
+		if errno != syscall.EINTR {
+			return
+		}
+	}
+}

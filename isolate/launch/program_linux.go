@@ -1,0 +1,124 @@
+package launch
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Op is one system call of a program.
+type Op struct {
+	// Phase names the operation: "mount overlay". Adjacent calls of the same
+	// phase are timed as one.
+	Phase string
+
+	// Object is what the call is made on, for messages: a path, a limit.
+	Object string
+
+	Call uintptr // system call number
+	Args []Arg   // at most six
+
+	// Keep stores the call's result, a descriptor, for the calls that follow
+	// and take [Kept] as an argument.
+	Keep bool
+
+	// Want is the result that the call must have; 0 is any but an error. A
+	// short read or write is a failure too: EOF from a parent that gave up.
+	Want int
+
+	// Try lets the program go on if the call fails with exactly this errno.
+	Try syscall.Errno
+
+	// Hint says what to do when the call fails.
+	Hint string
+}
+
+// Program is what a child does between clone and exec. The last operation is
+// an execve.
+type Program struct {
+	Flags uint64 // CLONE_NEW* namespaces made with the child
+	Ops   []Op
+
+	// Group is a descriptor of the cgroup v2 directory that the child is born
+	// in, or -1.
+	Group int
+
+	// Files become the child's standard input, output and error. None of the
+	// harness's other descriptors reaches the child.
+	Files [3]int
+
+	// IDMaps are written for the child by the parent; the program waits for
+	// them where AwaitMaps stands.
+	IDMaps *IDMaps
+
+	// CopyMemory gives the child a copy of the caller's memory instead of the
+	// memory itself: slower, and needed where another process may look into
+	// the child before it has called exec.
+	CopyMemory bool
+
+	// NoStamps leaves out the clock reading before each phase.
+	NoStamps bool
+}
+
+// IDMaps are the contents of a user namespace's uid_map and gid_map, in the
+// form of user_namespaces(7).
+type IDMaps struct {
+	UID, GID      string
+	DenySetgroups bool // as an unprivileged user must, before the kernel takes a gid_map
+}
+
+// Arg is one argument of a system call.
+type Arg struct {
+	kind argKind
+	n    uintptr
+	s    string
+	list []string
+}
+
+type argKind uint8
+
+const (
+	argNumber  argKind = iota
+	argString          // pointer to a NUL-terminated string
+	argBytes           // pointer to the bytes of s
+	argStrings         // pointer to a NULL-terminated array of strings
+	argFlags           // set of bits, shown through the table named by s
+	argNamed           // number, shown by its name in the table s
+	argKept            // the result of the last call with Keep
+	argOctal
+	argSlotPID  // address of the child's pid, where the mapper waits for it
+	argSlotMaps // address of the word that says the id maps are written
+)
+
+// Number is a plain argument.
+func Number[T ~int | ~uint | ~int32 | ~uint32 | ~uint64 | ~uintptr](n T) Arg {
+	return Arg{kind: argNumber, n: uintptr(n)}
+}
+
+// Octal is a plain argument that is shown as a file mode.
+func Octal(n uint32) Arg { return Arg{kind: argOctal, n: uintptr(n)} }
+
+// Flags is a set of bits, shown by their names in the table.
+func Flags(table FlagTable, n uint64) Arg {
+	return Arg{kind: argFlags, n: uintptr(n), s: string(table)}
+}
+
+// Named is a value that is shown by its name in the table.
+func Named[T ~int | ~uint | ~uint32 | ~uint64](table FlagTable, n T) Arg {
+	return Arg{kind: argNamed, n: uintptr(n), s: string(table)}
+}
+
+// CurrentDir is AT_FDCWD.
+var CurrentDir = Named(AtDirs, unix.AT_FDCWD)
+
+// String is a pointer to a NUL-terminated copy of s.
+func String(s string) Arg { return Arg{kind: argString, s: s} }
+
+// Bytes is a pointer to a copy of b, aligned to eight bytes.
+func Bytes(b string) Arg { return Arg{kind: argBytes, s: b} }
+
+// Strings is an argument or environment vector.
+func Strings(list []string) Arg { return Arg{kind: argStrings, list: list} }
+
+// Kept is the result of the last call that had Keep set.
+var Kept = Arg{kind: argKept}

@@ -1,0 +1,227 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Launcher starts programs. It may be used by several goroutines at once; it
+// keeps the few pages that each launch under way shares with its child.
+type Launcher struct {
+	mu   sync.Mutex
+	free [][]byte
+}
+
+const slotSize = 32 << 10
+
+func (l *Launcher) acquire() ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.free); n > 0 {
+		mem := l.free[n-1]
+		l.free = l.free[:n-1]
+		return mem, nil
+	}
+	mem, err := unix.Mmap(-1, 0, slotSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, fmt.Errorf("map %d bytes to share with a child: %w", slotSize, err)
+	}
+	return mem, nil
+}
+
+func (l *Launcher) release(mem []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free = append(l.free, mem)
+}
+
+// Close gives the launcher's memory back. No launch may be under way.
+func (l *Launcher) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var err error
+	for _, mem := range l.free {
+		err = errors.Join(err, unix.Munmap(mem))
+	}
+	l.free = nil
+	return err
+}
+
+// Start runs p in a new child, up to and including its execve. When ctx ends
+// before that, the child is killed, whatever call it hangs in.
+//
+// A program that asks for a parent-death signal gets it from the calling
+// thread: the caller locks its goroutine to a thread that lives as long as
+// the child is to live.
+func (l *Launcher) Start(ctx context.Context, p *Program) (*Process, error) {
+	requested := nanotime()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("launch: %w", err)
+	}
+	mem, err := l.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer l.release(mem)
+	s := (*slot)(unsafe.Pointer(&mem[0]))
+	*s = slot{}
+	c, err := encode(p, s)
+	if err != nil {
+		return nil, err
+	}
+	s.calls, s.n = &c.calls[0], uintptr(len(c.calls))
+
+	killed := killOnDone(ctx, &s.pid)
+	var mapped func() error
+	if p.IDMaps != nil {
+		mapped = writeMaps(s, *p.IDMaps)
+	}
+	pid, errno := clone(p, s, mem)
+	forked := nanotime()
+	runtime.KeepAlive(c)
+	if errno != 0 {
+		atomic.StoreInt32(&s.pid, -1)
+	}
+	interrupted := killed()
+	if mapped != nil {
+		err = mapped()
+	}
+	if errno != 0 {
+		return nil, cloneError(p.Flags, errno)
+	}
+	proc := &Process{PID: pid, Requested: requested, Phases: phases(c, s, requested), forked: forked}
+	if fail := failure(p, s); fail != nil {
+		proc.Wait()
+		if err != nil && fail.Err == errKilled {
+			return nil, err // the child died because its maps could not be written
+		}
+		if interrupted {
+			fail.Err = context.Cause(ctx)
+		}
+		return nil, fail
+	}
+	return proc, nil
+}
+
+// cloneArgs is struct clone_args of clone3(2).
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
+}
+
+// clone makes the child and returns when it has called execve or exited.
+// Signals are blocked meanwhile: in a child that shares memory, a handler of
+// Go's would run on the parent's data.
+func clone(p *Program, s *slot, mem []byte) (int, syscall.Errno) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	all, old := ^uint64(0), uint64(0)
+	setMask(&all, &old)
+	defer setMask(&old, nil)
+
+	const headroom = 64 // for the argument that spawn hands to run
+	stack := (int(unsafe.Sizeof(slot{})) + 63) &^ 63
+	args := cloneArgs{
+		flags:      p.Flags | unix.CLONE_VFORK | unix.CLONE_FILES | unix.CLONE_PARENT_SETTID | unix.CLONE_CLEAR_SIGHAND,
+		exitSignal: uint64(unix.SIGCHLD),
+		parentTID:  uint64(uintptr(unsafe.Pointer(&s.pid))),
+		stack:      uint64(uintptr(unsafe.Pointer(&mem[stack]))),
+		stackSize:  uint64(slotSize - stack - headroom),
+	}
+	if !p.CopyMemory {
+		args.flags |= unix.CLONE_VM
+	}
+	if p.Group >= 0 {
+		args.flags |= unix.CLONE_INTO_CGROUP
+		args.cgroup = uint64(p.Group)
+	}
+	pid, errno := vfork(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args), 0, s)
+	if errno == uintptr(syscall.ENOSYS) && p.Group < 0 {
+		// No clone3, by the kernel (before 5.3) or by an outer container's
+		// seccomp filter: the child resets its signal handlers itself.
+		s.reset = true
+		flags := args.flags&^unix.CLONE_CLEAR_SIGHAND | args.exitSignal
+		pid, errno = vfork(unix.SYS_CLONE, uintptr(flags), uintptr(args.stack+args.stackSize), uintptr(args.parentTID), s)
+	}
+	return int(pid), syscall.Errno(errno)
+}
+
+// vfork makes the system call, during which the kernel suspends this thread
+// until the child's execve. It stands between entersyscall and exitsyscall:
+// otherwise this thread would keep its P, and a collector that stops the
+// world would wait for it while it waits for a goroutine to write id maps.
+//
+//go:nosplit
+//go:norace
+func vfork(trap, a0, a1, a2 uintptr, s *slot) (pid, errno uintptr) {
+	entersyscall()
+	pid, errno = spawn(trap, a0, a1, a2, s)
+	exitsyscall()
+	return pid, errno
+}
+
+// spawn is in assembly: see spawn_linux_*.s.
+//
+//go:noescape
+func spawn(trap, a0, a1, a2 uintptr, s *slot) (pid, errno uintptr)
+
+//go:linkname entersyscall runtime.entersyscall
+func entersyscall()
+
+//go:linkname exitsyscall runtime.exitsyscall
+func exitsyscall()
+
+// nanotime reads CLOCK_MONOTONIC, in nanoseconds, without a system call.
+//
+//go:linkname nanotime runtime.nanotime
+func nanotime() int64
+
+func setMask(set, old *uint64) {
+	const sigsetSize = 8
+	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK,
+		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), sigsetSize, 0, 0)
+}
+
+// killOnDone kills the child at *pid when ctx ends. The function it returns
+// must be called before the child is reaped; it says whether that happened.
+func killOnDone(ctx context.Context, pid *int32) (stop func() bool) {
+	if ctx.Done() == nil {
+		return func() bool { return false }
+	}
+	over := make(chan struct{})
+	stopped := context.AfterFunc(ctx, func() {
+		defer close(over)
+		// The kernel sets the pid a moment after the clone is asked for.
+		for atomic.LoadInt32(pid) == 0 {
+			time.Sleep(50 * time.Microsecond)
+		}
+		if n := atomic.LoadInt32(pid); n > 0 {
+			unix.Kill(int(n), unix.SIGKILL)
+		}
+	})
+	return func() bool {
+		if stopped() {
+			return false
+		}
+		<-over
+		return true
+	}
+}
+
+func phases(c *code, s *slot, requested int64) []Phase {
+	list := []Phase{{Name: "clone", Begin: requested}}
+	for i, name := range c.phases {
+		if at := s.stamps[i].Nano(); at != 0 {
+			list = append(list, Phase{Name: name, Begin: at})
+		}
+	}
+	return list
+}
