@@ -1,0 +1,36 @@
+package cgroup
+
+import "fmt"
+
+// Value is one write: Data into File of the controller's group.
+type Value struct {
+	Controller Controller
+	File       string // name in the group's directory
+	Data       string
+}
+
+// Values compiles limits to what must be written on this host, in order, each
+// controller in the version it has here. It touches nothing. Impossible
+// limits are an error, and so is a limit whose controller is not to be had:
+// a *MissingError.
+func (h *Host) Values(l Limits) ([]Value, error) {
+	if err := l.Validate(); err != nil {
+		return nil, err
+	}
+	var values []Value
+	for i := range controllers {
+		c := &controllers[i]
+		if c.v2.limits == nil || len(c.v2.limits(l)) == 0 {
+			continue
+		}
+		at, err := h.Lookup(c.name)
+		if err != nil {
+			return nil, fmt.Errorf("limit %s: %w", c.name, err)
+		}
+		for _, v := range c.in(at.Version).limits(l) {
+			v.Controller = c.name
+			values = append(values, v)
+		}
+	}
+	return values, nil
+}
