@@ -1,0 +1,106 @@
+package isolate
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"plimsoll/isolate/cgroup"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func full() Spec {
+	caps := DockerDefault
+	return Spec{
+		Path: "/probe", Args: []string{"exit"}, Env: []string{"PATH=/bin"}, Dir: "/tmp",
+		Namespaces: AllSix,
+		Root: &Root{Path: "/w/merged", Overlay: &Overlay{
+			Lower: []string{"/image/b:2", "/image/a"}, Upper: "/w/upper", Work: "/w/work"}},
+		Mounts: []Mount{{Source: "/srv/data", Target: "/data"}, {Type: "tmpfs", Target: "/tmp", Options: "size=1m"}},
+		Proc:   true, Sys: true, Dev: true, Hostname: "c1", Loopback: true,
+		NoNewPrivs: true, Capabilities: &caps, User: &User{UID: 1000, GID: 1000, Groups: []uint32{4}},
+		NewSession: true, DieWithParent: true,
+	}
+}
+
+func TestCompile(t *testing.T) {
+	v1 := cgroup.Join{Files: []string{"/cg/cpu/plimsoll-r/c1/cgroup.procs", "/cg/memory/plimsoll-r/c1/cgroup.procs"}}
+	for _, tt := range []struct {
+		name string
+		spec func() Spec
+		join cgroup.Join
+	}{
+		{"bare", func() Spec { return Spec{Path: "/probe"} }, cgroup.Join{}},
+		{"full", full, v1},
+		{"yardstick", func() Spec {
+			return Spec{Path: "/true", Namespaces: AllSix, Proc: true, Hostname: "c",
+				Root: &Root{Path: "/w/merged", Overlay: &Overlay{Lower: []string{"/image"}, Upper: "/w/upper", Work: "/w/work"}}}
+		}, cgroup.Join{}},
+		{"user", func() Spec {
+			s := full()
+			s.Namespaces |= UserNS | Time
+			s.TimeOffset = -1500 * time.Millisecond
+			s.UIDMap = []IDMap{{0, 100000, 65536}}
+			s.GIDMap = s.UIDMap
+			s.Root = &Root{Path: "/image", ReadOnly: true}
+			return s
+		}, cgroup.Join{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := tt.spec()
+			if err := s.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			got := Compile(&s, [3]int{5, 6, 6}, tt.join).String()
+			golden := filepath.Join("testdata", "program", tt.name+".txt")
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("program (-want +got), -update if it is meant:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestValidateNamesTheField(t *testing.T) {
+	for _, tt := range []struct {
+		change func(*Spec)
+		want   string
+	}{
+		{func(s *Spec) { s.Path = "probe" }, `path "probe": must be absolute`},
+		{func(s *Spec) { s.Namespaces = PID }, "root: needs a mount namespace"},
+		{func(s *Spec) { s.Namespaces &^= PID }, "proc: needs a mount and a pid namespace"},
+		{func(s *Spec) { s.Namespaces &^= UTS }, "hostname: needs a uts namespace"},
+		{func(s *Spec) { s.Namespaces |= UserNS }, "needs a uid and a gid map"},
+		{func(s *Spec) { s.TimeOffset = 1 }, "time offset: needs a time namespace"},
+		{func(s *Spec) { s.Namespaces |= 1 }, "unknown bits 0x1"},
+		{func(s *Spec) { s.Root = nil }, "need a root of the container's own"},
+		{func(s *Spec) { s.Root.Overlay.Work = "" }, "upper and work directory go together"},
+		{func(s *Spec) { s.Root.Overlay.Lower = nil }, "without a lower directory"},
+		{func(s *Spec) { s.Root.Overlay.Lower = []string{"/" + strings.Repeat("x", 5000)} }, "use fewer layers"},
+		{func(s *Spec) { s.Mounts[0].Target = "/data/../etc" }, "must be a clean absolute path"},
+		{func(s *Spec) { s.Mounts[0].Source = "data" }, `mount source "data": must be absolute`},
+		{func(s *Spec) { s.Hostname = strings.Repeat("h", 65) }, "longer than 64 bytes"},
+		{func(s *Spec) { s.Limits.Memory = 1 << 20 }, "limits: need a group"},
+		{func(s *Spec) { s.Group = "c"; s.Limits.Memory = 100 }, "memory 100"},
+	} {
+		s := full()
+		tt.change(&s)
+		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("got %v, want %q", err, tt.want)
+		}
+	}
+}

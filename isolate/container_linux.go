@@ -1,0 +1,133 @@
+package isolate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/launch"
+)
+
+var errNotStarted = errors.New("the container is not started")
+
+// PID is the process id of the container's first process, as the host sees it;
+// 0 before Start.
+func (c *Container) PID() int {
+	if c.proc == nil {
+		return 0
+	}
+	return c.proc.PID
+}
+
+// Requested is when Start was called: CLOCK_MONOTONIC, nanoseconds.
+func (c *Container) Requested() int64 { return c.proc.Requested }
+
+// Phases is what the start was spent on, up to the execve.
+func (c *Container) Phases() []launch.Phase { return c.proc.Phases }
+
+// Wait blocks the calling thread until the container's first process has
+// ended, and reaps it. When ctx ends before, the container is killed.
+func (c *Container) Wait(ctx context.Context) (launch.Exit, error) {
+	if c.proc == nil {
+		return launch.Exit{}, errNotStarted
+	}
+	stop := context.AfterFunc(ctx, func() { c.kill() })
+	exit, err := c.proc.Wait()
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	return exit, err
+}
+
+// Signal sends sig to the container's first process.
+func (c *Container) Signal(sig syscall.Signal) error {
+	if c.proc == nil {
+		return errNotStarted
+	}
+	return c.proc.Signal(sig)
+}
+
+// Stop asks the container to end by SIGTERM, and kills it when it has not
+// within the grace.
+func (c *Container) Stop(ctx context.Context, grace time.Duration) (launch.Exit, error) {
+	if err := c.Signal(syscall.SIGTERM); err != nil {
+		return launch.Exit{}, err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		grace = min(grace, time.Until(deadline))
+	}
+	exit, ended, err := c.proc.WaitFor(grace)
+	if ended || err != nil {
+		return exit, err
+	}
+	if err := c.kill(); err != nil {
+		return launch.Exit{}, err
+	}
+	return c.proc.Wait()
+}
+
+// kill ends the first process and, when the container has a group of its own,
+// every other one: without a pid namespace they outlive the first.
+func (c *Container) kill() error { return c.proc.Signal(syscall.SIGKILL) }
+
+// HasGroup reports whether the container has a cgroup of its own, as Freeze,
+// Thaw and Usage need.
+func (c *Container) HasGroup() bool { return c.group != nil }
+
+// Freeze stops every process of the container until Thaw.
+func (c *Container) Freeze(ctx context.Context) error {
+	group, err := c.ownGroup("freeze")
+	if err != nil {
+		return err
+	}
+	return group.Freeze(ctx)
+}
+
+// Thaw undoes Freeze.
+func (c *Container) Thaw(ctx context.Context) error {
+	group, err := c.ownGroup("thaw")
+	if err != nil {
+		return err
+	}
+	return group.Thaw(ctx)
+}
+
+// Usage is what the container's cgroup has counted.
+func (c *Container) Usage() (cgroup.Usage, error) {
+	group, err := c.ownGroup("usage")
+	if err != nil {
+		return cgroup.Usage{}, err
+	}
+	return group.Usage()
+}
+
+func (c *Container) ownGroup(what string) (*cgroup.Group, error) {
+	if c.group == nil {
+		return nil, fmt.Errorf("%s: the container has no cgroup of its own (Spec.Group)", what)
+	}
+	return c.group, nil
+}
+
+// Remove kills what still runs, reaps the first process and removes the
+// cgroup. It finishes also when ctx has ended: what is half removed is worse.
+func (c *Container) Remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	var errs []error
+	if c.proc != nil {
+		errs = append(errs, c.kill())
+		if _, err := c.proc.Wait(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if c.group != nil {
+		errs = append(errs, c.group.Kill(ctx), c.group.Remove(ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove container %s: %w", c.spec.Group, err)
+	}
+	return nil
+}

@@ -1,0 +1,17 @@
+// Package isolate is a container engine that shows the least a container can
+// cost on a host.
+//
+// A [Spec] is pure data. It is compiled to a launch program, the ordered
+// system calls that make a container, which runs in the child between vfork
+// and exec: see package launch. The zero Spec is a bare process; there is one
+// code path, and bare is only a Spec with nothing in it.
+//
+//	run, err := host.NewRun(name)           // cgroups of this run
+//	engine := isolate.NewEngine(run)
+//	c, err := engine.Create(spec)           // its cgroup, with limits written
+//	err = c.Start(ctx)                      // its first instruction is under way
+//	exit, err := c.Wait(ctx)
+//	err = c.Remove(ctx)
+//
+// An engine keeps no thread, no goroutine and no descriptor per container.
+package isolate

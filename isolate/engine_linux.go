@@ -1,0 +1,136 @@
+package isolate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/launch"
+)
+
+// Engine makes the containers of one run. It may be used by several
+// goroutines at once.
+type Engine struct {
+	run      *cgroup.Run
+	launcher launch.Launcher
+	null     *os.File
+
+	// LaunchTimeout bounds one start: a child that hangs in a mount is killed.
+	LaunchTimeout time.Duration
+}
+
+// NewEngine makes an engine whose containers live in the cgroups of run.
+// Without one (a user who may make no cgroups), containers have no group and
+// can have no limits.
+func NewEngine(run *cgroup.Run) (*Engine, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("standard files of containers: %w", err)
+	}
+	return &Engine{run: run, null: null, LaunchTimeout: 30 * time.Second}, nil
+}
+
+// Close gives back what the engine holds; its containers are removed by then.
+func (e *Engine) Close() error { return errors.Join(e.launcher.Close(), e.null.Close()) }
+
+// Container is a Spec that was given a cgroup, and then perhaps started.
+type Container struct {
+	engine *Engine
+	spec   Spec
+	group  *cgroup.Group // of its own; nil when it runs in the run's group of bare processes
+	join   cgroup.Join
+	proc   *launch.Process
+}
+
+// Create checks the spec and makes the container's cgroup.
+func (e *Engine) Create(spec Spec) (*Container, error) {
+	if err := spec.Validate(); err != nil {
+		return nil, fmt.Errorf("container spec: %w", err)
+	}
+	c := &Container{engine: e, spec: spec}
+	if e.run == nil {
+		if spec.Group != "" {
+			return nil, fmt.Errorf("container %s: limits need a cgroup, and this user may not make one (run as root, or in a delegated scope: systemd-run --user --scope -p Delegate=yes)", spec.Group)
+		}
+		return c, nil
+	}
+	if spec.Group == "" {
+		c.join = e.run.Bare().Join()
+		return c, nil
+	}
+	group, err := e.run.Create(spec.Group, spec.Limits, spec.Account...)
+	if err != nil {
+		return nil, fmt.Errorf("container %s: %w", spec.Group, err)
+	}
+	c.group, c.join = group, group.Join()
+	return c, nil
+}
+
+// Start runs the container's program, up to its execve. Its parent-death
+// signal comes from the calling thread: with Spec.DieWithParent, the caller
+// locks its goroutine to a thread that lives as long as the container.
+func (c *Container) Start(ctx context.Context) error {
+	requested := launch.Now()
+	if c.proc != nil {
+		return errors.New("start: the container was started before")
+	}
+	program := Compile(&c.spec, c.files(), c.join)
+	if c.join.Unified != "" {
+		fd, err := unix.Open(c.join.Unified, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("open cgroup %s: %w", c.join.Unified, err)
+		}
+		defer unix.Close(fd)
+		program.Group = fd
+	}
+	if c.engine.LaunchTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.engine.LaunchTimeout, fmt.Errorf("not started within %s", c.engine.LaunchTimeout))
+		defer cancel()
+	}
+	proc, err := c.engine.launcher.Start(ctx, program)
+	if err != nil {
+		return c.explain(err)
+	}
+	proc.Phases[0].Begin = proc.Requested
+	proc.Phases = append([]launch.Phase{{Name: "compile", Begin: requested}}, proc.Phases...)
+	proc.Requested = requested
+	c.proc = proc
+	return nil
+}
+
+// explain adds to a launch error what the container's cgroup knows of it: a
+// small memory limit shows as ENOMEM, or worse, from calls that do not
+// sound like memory.
+func (c *Container) explain(err error) error {
+	if c.group == nil {
+		return err
+	}
+	usage, readErr := c.group.Usage()
+	if readErr != nil {
+		return fmt.Errorf("%w (and its cgroup cannot be read: %w)", err, readErr)
+	}
+	switch {
+	case usage.Memory.AtLimit.Value > 0 || usage.Memory.OOMKills.Value > 0:
+		return fmt.Errorf("%w (the memory limit of %d bytes was reached while starting: raise it)", err, c.spec.Limits.Memory)
+	case usage.PIDs.Refused.Value > 0:
+		return fmt.Errorf("%w (the limit of %d pids was reached while starting: raise it)", err, c.spec.Limits.PIDs)
+	}
+	return err
+}
+
+func (c *Container) files() [3]int {
+	var fds [3]int
+	for i, f := range []*os.File{c.spec.Stdin, c.spec.Stdout, c.spec.Stderr} {
+		if f == nil {
+			f = c.engine.null
+		}
+		fds[i] = int(f.Fd())
+	}
+	return fds
+}
