@@ -1,0 +1,214 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"plimsoll/hostcheck"
+	"plimsoll/isolate/cgroup"
+	"plimsoll/profiles"
+	"plimsoll/runner"
+)
+
+// Host says what the planner has to know: the levels' names for the work
+// directories, and which cells cannot run here, why, and what to do.
+func (e *Executor) Host() runner.Host {
+	h := runner.Host{Name: hostName(), Dirs: map[string]string{}, Lacks: e.lacks()}
+	for _, d := range e.dirs {
+		h.Dirs[d.path] = d.level
+	}
+	return h
+}
+
+func hostName() string {
+	if name, err := os.Hostname(); err == nil {
+		return name
+	}
+	return "localhost"
+}
+
+// Info describes the host for the journal's header.
+func (e *Executor) Info() runner.HostInfo {
+	return runner.HostInfo{Name: hostName(), Fingerprint: hostcheck.Fingerprint(e.facts), Facts: e.facts}
+}
+
+// Levels says what the names of runtimes, storage, directories and caches
+// stand for on this host.
+func (e *Executor) Levels() runner.Levels {
+	l := runner.Levels{
+		"runtime": {},
+		"dir":     {},
+		"storage": {
+			"host":    {"root": "the host's own"},
+			"bind":    {"root": "the image, bound read-only; a directory of the instance's own on /data"},
+			"overlay": {"root": "overlay of the image and an upper directory of the instance's own"},
+		},
+		"cache": {
+			"warm": {"pages": "as the trials before left them"},
+			"cold": {"pages": "of the image's files dropped by posix_fadvise before the trial"},
+		},
+		"network": {
+			"host": {"namespace": "the host's own"},
+			"none": {"namespace": "isolated, with loopback"},
+		},
+	}
+	for name, u := range e.runtimes {
+		if u.missing == nil {
+			l["runtime"][name] = map[string]string{"path": u.info.Path, "version": u.info.Version}
+		}
+	}
+	for i, d := range e.dirs {
+		of := map[string]string{}
+		for _, fact := range []string{"type", "options", "device", "rotational", "path"} {
+			of[fact] = e.facts[fmt.Sprintf("fs.%d.%s", i, fact)]
+		}
+		l["dir"][d.level] = of
+	}
+	return l
+}
+
+// Runtimes lists the profile's runtimes: what each is, or why it is missing.
+func (e *Executor) Runtimes() []RuntimeInfo {
+	var list []RuntimeInfo
+	for name, u := range e.runtimes {
+		r := RuntimeInfo{Name: name, Path: u.info.Path, Version: u.info.Version, Usable: u.missing == nil}
+		if u.missing != nil {
+			r.Reason, r.Fix = u.missing.Reason, u.missing.Fix
+		}
+		list = append(list, r)
+	}
+	sort.Slice(list, func(i, j int) bool { return rank(list[i].Name) < rank(list[j].Name) })
+	return list
+}
+
+// RuntimeInfo is what can be said of a runtime on this host.
+type RuntimeInfo struct {
+	Name    string `json:"name"`
+	Usable  bool   `json:"usable"`
+	Path    string `json:"path,omitempty"`
+	Version string `json:"version,omitempty"`
+	Reason  string `json:"reason,omitempty"` // why it is not usable
+	Fix     string `json:"fix,omitempty"`
+}
+
+func rank(name string) string {
+	return fmt.Sprintf("%03d %s", (slices.Index(profiles.Runtimes, name)+len(profiles.Runtimes)+1)%(len(profiles.Runtimes)+1), name)
+}
+
+func (e *Executor) lacks() []runner.Lack {
+	var list []runner.Lack
+	lack := func(reason, fix string, where profiles.Exclusion) {
+		list = append(list, runner.Lack{Where: where, Reason: reason, Fix: fix})
+	}
+	var limits []string
+	for name := range e.profile.Limits {
+		limits = append(limits, name)
+	}
+	slices.Sort(limits)
+	for _, r := range e.Runtimes() {
+		u := e.runtimes[r.Name]
+		if u.missing != nil {
+			lack(u.missing.Reason, u.missing.Fix, profiles.Exclusion{Runtime: []string{r.Name}})
+			continue
+		}
+		if u.info.Container {
+			// A root of its own is what makes it a container: on the host's, it
+			// would mount over the host.
+			lack(r.Name+" has a root of its own", "use storage bind or overlay", profiles.Exclusion{Runtime: []string{r.Name}, Storage: []string{"host"}})
+			if !u.info.Limits && len(limits) > 0 {
+				lack(r.Name+" cannot limit resources", "", profiles.Exclusion{Runtime: []string{r.Name}, Limits: limits})
+			}
+		}
+	}
+	for _, name := range limits {
+		if err := e.canLimit(e.profile.Limits[name]); err != nil {
+			reason, fix := err.Error(), ""
+			var missing *cgroup.MissingError
+			if errors.As(err, &missing) {
+				reason, fix = fmt.Sprintf("cgroup controller %s: %s", missing.Controller, missing.Why), missing.Hint
+			}
+			lack(reason, fix, profiles.Exclusion{Limits: []string{name}})
+		}
+	}
+	for _, d := range e.dirs {
+		if err := e.tryOverlay(d); err != nil {
+			lack(err.Error(), "choose another --dir, on ext4, xfs (ftype=1), btrfs or tmpfs", profiles.Exclusion{Storage: []string{"overlay"}, Dir: []string{d.level}})
+		}
+	}
+	return list
+}
+
+// canLimit finds out by doing it: a group with these limits is made and
+// removed.
+func (e *Executor) canLimit(p profiles.Limits) error {
+	if e.run == nil {
+		return fmt.Errorf("this user may make no cgroups: %w", e.noGroups)
+	}
+	limits, err := e.limits(p, e.dirs[0])
+	if err != nil {
+		return err
+	}
+	g, err := e.run.Create("try-limits", limits)
+	if err != nil {
+		return err
+	}
+	return g.Remove(background())
+}
+
+// limits resolves a profile's limits on this host.
+func (e *Executor) limits(p profiles.Limits, d *workDir) (cgroup.Limits, error) {
+	l := cgroup.Limits{
+		CPU: p.CPU, CPUPeriod: p.CPUPeriod, CPUWeight: p.CPUWeight, CPUSet: p.CPUSet, Mems: p.Mems, Memory: p.Memory, PIDs: p.PIDs,
+	}
+	for _, io := range p.IO {
+		device, err := wholeDisk(io.Device, d.base)
+		if err != nil {
+			return l, err
+		}
+		l.IO = append(l.IO, cgroup.IOLimit{Device: device, ReadBPS: io.ReadBPS, WriteBPS: io.WriteBPS, ReadIOPS: io.ReadIOPS, WriteIOPS: io.WriteIOPS})
+	}
+	return l, nil
+}
+
+// wholeDisk gives MAJOR:MINOR of the disk that a device is or is part of:
+// the kernel throttles disks, not partitions.
+func wholeDisk(device, workDir string) (string, error) {
+	var st unix.Stat_t
+	var dev uint64
+	switch {
+	case device == "workdir":
+		if err := unix.Stat(workDir, &st); err != nil {
+			return "", fmt.Errorf("device under %s: %w", workDir, err)
+		}
+		dev = st.Dev
+	case strings.HasPrefix(device, "/"):
+		if err := unix.Stat(device, &st); err != nil {
+			return "", fmt.Errorf("device %s: %w", device, err)
+		}
+		if st.Mode&unix.S_IFMT != unix.S_IFBLK {
+			return "", fmt.Errorf("device %s: not a block device", device)
+		}
+		dev = st.Rdev
+	default:
+		return device, nil
+	}
+	number := strconv.Itoa(int(unix.Major(dev))) + ":" + strconv.Itoa(int(unix.Minor(dev)))
+	if _, err := os.Stat("/sys/dev/block/" + number); err != nil {
+		return "", fmt.Errorf("device %s: %s is not a block device of this host, so its I/O cannot be throttled", device, number)
+	}
+	if _, err := os.Stat("/sys/dev/block/" + number + "/partition"); err != nil {
+		return number, nil
+	}
+	text, err := os.ReadFile("/sys/dev/block/" + number + "/../dev")
+	if err != nil {
+		return "", fmt.Errorf("disk of partition %s: %w", device, err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}

@@ -1,0 +1,258 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"plimsoll/hostcheck"
+	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/launch"
+	"plimsoll/runner"
+	"plimsoll/runner/runtimes"
+)
+
+// Run carries out one trial. What goes wrong with it is in the outcome.
+func (e *Executor) Run(ctx context.Context, t runner.Trial) (runner.Outcome, error) {
+	e.trials++
+	tr := &trial{executor: e, key: t.Key.WithDefaults(), number: e.trials, pad: rand.New(rand.NewPCG(uint64(t.ID), 0)).IntN(4096)}
+	before, noiseErr := hostcheck.ReadNoise("/")
+	err := tr.run(ctx)
+	out := runner.Outcome{Samples: tr.samples, Host: map[string]float64{}}
+	if after, afterErr := hostcheck.ReadNoise("/"); noiseErr == nil && afterErr == nil {
+		out.Host = after.Since(before)
+	}
+	if tr.throttled > 0 {
+		out.Host["throttled"] = tr.throttled
+	}
+	if err != nil {
+		out.Failure = &runner.Failure{Op: operation(err), Error: err.Error()}
+	}
+	return out, nil
+}
+
+// operation names what failed, for grouping failures.
+func operation(err error) string {
+	var op *launch.OpError
+	if errors.As(err, &op) {
+		return op.Op.Phase
+	}
+	var st *stageError
+	if errors.As(err, &st) {
+		return st.stage
+	}
+	return "trial"
+}
+
+// stageError is a failure of a part of a trial.
+type stageError struct {
+	stage string
+	err   error
+}
+
+func (s *stageError) Error() string { return s.stage + ": " + s.err.Error() }
+func (s *stageError) Unwrap() error { return s.err }
+
+func stage(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &stageError{name, err}
+}
+
+// trial is one execution of a cell.
+type trial struct {
+	executor *Executor
+	key      runner.Key
+	number   int // of this executor's trials
+	pad      int
+
+	dir       *workDir
+	runtime   *usable
+	limits    cgroup.Limits
+	base      string // directory of this trial
+	instances []*instance
+	samples   []runner.Sample
+	throttled float64 // seconds, by the CPU quota
+}
+
+// instance is one member of the trial's fleet.
+type instance struct {
+	id     string
+	clone  *clone
+	c      runtimes.Container
+	stdout *os.File
+	stderr *os.File
+}
+
+func (t *trial) run(ctx context.Context) (err error) {
+	e := t.executor
+	i := slices.IndexFunc(e.dirs, func(d *workDir) bool { return d.level == t.key.Dir })
+	if i < 0 {
+		return fmt.Errorf("dir %q: not a work directory of this run", t.key.Dir)
+	}
+	t.dir = e.dirs[i]
+	if t.runtime = e.runtimes[t.key.Runtime]; t.runtime == nil {
+		return fmt.Errorf("runtime %q: not in this run's profile", t.key.Runtime)
+	}
+	if t.key.Limits != "none" {
+		if t.limits, err = e.limits(e.profile.Limits[t.key.Limits], t.dir); err != nil {
+			return stage("limits", err)
+		}
+	}
+	if t.key.Cache == "cold" {
+		if err := evict(t.dir.image); err != nil {
+			return stage("cache", err)
+		}
+	}
+	t.base = filepath.Join(t.dir.base, "trial-"+strconv.Itoa(t.number))
+	if err := os.Mkdir(t.base, 0o755); err != nil {
+		return stage("work directory", err)
+	}
+	// What the trial measured stands also when taking it away fails, and the
+	// failure of the trial itself comes first.
+	defer func() { err = errors.Join(err, stage("remove", t.remove(ctx))) }()
+	if t.key.Workload == "startup" {
+		return t.startup(ctx)
+	}
+	return t.work(ctx)
+}
+
+// make prepares the fleet's instances: the clone of each one's root, its
+// files and its cgroup. Clones and cgroups are timed: they are metrics of
+// their own, outside the start.
+func (t *trial) make(i runtimes.Instance, stdout func(n int) (*os.File, error)) error {
+	container := t.runtime.info.Container
+	for n := range t.key.Fleet {
+		in := &instance{id: fmt.Sprintf("t%d-%d", t.number, n)}
+		t.instances = append(t.instances, in)
+		begin := launch.Now()
+		var err error
+		if in.clone, err = makeClone(t.key.Storage, filepath.Join(t.base, strconv.Itoa(n)), t.dir.image, t.runtime.info.MountsRoot); err != nil {
+			return stage("provision", err)
+		}
+		if container {
+			t.sample(n, "provision", seconds(launch.Now()-begin))
+		}
+		if in.stdout, err = stdout(n); err != nil {
+			return err
+		}
+		if in.stderr, err = memfd("stderr"); err != nil {
+			return err
+		}
+		one := i
+		if i.Path == probePath {
+			one.Args = append(slices.Clip(i.Args), strconv.Itoa(n)) // comes back in its record
+		}
+		one.ID, one.Dir = in.id, in.clone.dir
+		one.Root, one.Image, one.Data, one.Work = in.clone.root, t.dir.image.Dir, in.clone.data, in.clone.data
+		one.Stdout, one.Stderr = in.stdout, in.stderr
+		one.Limits, one.Network = t.limits, t.key.Network
+		one.Rung = t.key.Param("rung")
+		if one.Rung == "" {
+			one.Rung = "full"
+		}
+		// The size of the environment shifts the stack and with it a program's
+		// speed (Mytkowicz et al., "Producing Wrong Data Without Doing Anything
+		// Obviously Wrong!", ASPLOS 2009): it varies from trial to trial.
+		one.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "PLIMSOLL_PAD=" + strings.Repeat("x", t.pad)}
+		if in.c, err = t.runtime.runtime.Create(background(), one); err != nil {
+			return stage("create", err)
+		}
+		if created := in.c.Timing().Created; container && t.limits.Any() && created > 0 {
+			t.sample(n, "cgroup_create", created.Seconds())
+		}
+	}
+	return nil
+}
+
+// remove takes all instances away.
+func (t *trial) remove(ctx context.Context) error {
+	var errs []error
+	for n, in := range t.instances {
+		if in.c != nil {
+			begin := launch.Now()
+			if err := in.c.Remove(ctx); err != nil {
+				errs = append(errs, err)
+			} else if t.runtime.info.Container {
+				t.sample(n, "remove", seconds(launch.Now()-begin))
+			}
+		}
+		if in.clone != nil {
+			errs = append(errs, in.clone.remove())
+		}
+		in.stderr.Close()
+		in.stdout.Close()
+	}
+	return errors.Join(append(errs, reapOrphans(), os.RemoveAll(t.base))...)
+}
+
+// reapOrphans waits for the processes that a runtime has left on their own:
+// bwrap's init when bwrap was killed, for one. They have become our children,
+// and after a trial there are no others.
+func reapOrphans() error {
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+		switch {
+		case err == unix.ECHILD:
+			return nil
+		case err != nil && err != unix.EINTR:
+			return fmt.Errorf("reap orphans: %w", err)
+		case pid == 0:
+			time.Sleep(200 * time.Microsecond)
+		}
+	}
+	return errors.New("a process that a runtime left behind does not end")
+}
+
+// sample keeps a time in seconds.
+func (t *trial) sample(instance int, metric string, value float64) {
+	t.samples = append(t.samples, runner.Sample{Instance: instance, Metric: metric, Unit: "s", Better: runner.Lower, Value: value})
+}
+
+// failure explains an instance that ended as it should not have, by what it
+// wrote and what its cgroup knows.
+func (t *trial) failure(in *instance, exit launch.Exit) error {
+	text := []string{exit.String()}
+	if usage, err := in.c.Usage(); err == nil {
+		if usage.Memory.OOMKills.Value > 0 {
+			text = append(text, fmt.Sprintf("killed for its memory limit of %d bytes: raise it, or make the workload smaller", t.limits.Memory))
+		}
+		if usage.PIDs.Refused.Value > 0 {
+			text = append(text, fmt.Sprintf("refused a fork by its limit of %d pids: raise it", t.limits.PIDs))
+		}
+	}
+	if said := contents(in.stderr); said != "" {
+		text = append(text, said)
+	}
+	return stage(t.key.Workload, errors.New(strings.Join(text, ": ")))
+}
+
+// contents is what was written to a file in memory, up to a few lines.
+func contents(f *os.File) string {
+	text := make([]byte, 2048)
+	n, _ := f.ReadAt(text, 0)
+	return strings.TrimSpace(string(text[:n]))
+}
+
+func memfd(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+func seconds(ns int64) float64 { return time.Duration(ns).Seconds() }
+
+// background is for what has to be finished whatever else ends.
+func background() context.Context { return context.Background() }
