@@ -22,11 +22,23 @@ func (c *Container) PID() int {
 	return c.proc.PID
 }
 
-// Requested is when Start was called: CLOCK_MONOTONIC, nanoseconds.
-func (c *Container) Requested() int64 { return c.proc.Requested }
+// Requested is when Start was called: CLOCK_MONOTONIC, nanoseconds. Phases is
+// what the start was spent on from then, up to the execve. Both are zero
+// before Start.
+func (c *Container) Requested() int64 {
+	if c.proc == nil {
+		return 0
+	}
+	return c.proc.Requested
+}
 
-// Phases is what the start was spent on, up to the execve.
-func (c *Container) Phases() []launch.Phase { return c.proc.Phases }
+// Phases: see Requested.
+func (c *Container) Phases() []launch.Phase {
+	if c.proc == nil {
+		return nil
+	}
+	return c.proc.Phases
+}
 
 // Wait blocks the calling thread until the container's first process has
 // ended, and reaps it. When ctx ends before, the container is killed.

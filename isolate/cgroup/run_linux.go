@@ -152,7 +152,10 @@ func (r *Run) prepare(p place) error {
 	defer r.mu.Unlock()
 	if !r.made[p.at] {
 		dir := p.at.runDir(r.name)
-		if err := mkdir(dir); err != nil {
+		// In the marker hierarchy an existing group is another run's. Elsewhere it
+		// may be that of this run, made by a container runtime on its way to a
+		// group below it.
+		if err := mkdir(dir); err != nil && (p.at == r.marker || !errors.Is(err, fs.ErrExist)) {
 			return err
 		}
 		r.made[p.at] = true

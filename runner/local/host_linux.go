@@ -121,7 +121,11 @@ func (e *Executor) lacks() []runner.Lack {
 		if u.info.Container {
 			// A root of its own is what makes it a container: on the host's, it
 			// would mount over the host.
-			lack(r.Name+" has a root of its own", "use storage bind or overlay", profiles.Exclusion{Runtime: []string{r.Name}, Storage: []string{"host"}})
+			where := profiles.Exclusion{Runtime: []string{r.Name}, Storage: []string{"host"}}
+			if u.info.Rungs { // the lower ones leave the host's root in place
+				where.Params = map[string][]string{"rung": {"", "root", "full"}}
+			}
+			lack(r.Name+" has a root of its own", "use storage bind or overlay", where)
 			if !u.info.Limits && len(limits) > 0 {
 				lack(r.Name+" cannot limit resources", "", profiles.Exclusion{Runtime: []string{r.Name}, Limits: limits})
 			}
