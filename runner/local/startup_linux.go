@@ -29,11 +29,10 @@ func (t *trial) startup(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("parameter hold: %w", err)
 	}
-	out, err := memfd("probe")
+	out, err := t.memfd("probe")
 	if err != nil {
 		return err
 	}
-	defer out.Close()
 	i := runtimes.Instance{Path: probePath, Args: []string{probe.ModeExit}}
 	stays := t.key.Fleet > 1 || hold > 0
 	if stays {
@@ -41,10 +40,7 @@ func (t *trial) startup(ctx context.Context) error {
 	}
 	// All instances share one file, and so its offset: their records stand one
 	// after another.
-	share := func(int) (*os.File, error) {
-		fd, err := unix.FcntlInt(out.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-		return os.NewFile(uintptr(fd), "probe"), err
-	}
+	share := func() (*os.File, error) { return out, nil }
 	if err := t.make(i, share); err != nil {
 		return err
 	}

@@ -82,7 +82,9 @@ type trial struct {
 	base      string // directory of this trial
 	instances []*instance
 	samples   []runner.Sample
-	throttled float64 // seconds, by the CPU quota
+	throttled float64    // seconds, by the CPU quota
+	stderr    *os.File   // of all instances: a descriptor for each would bound the fleet
+	files     []*os.File // to be closed
 }
 
 // instance is one member of the trial's fleet.
@@ -91,7 +93,6 @@ type instance struct {
 	clone  *clone
 	c      runtimes.Container
 	stdout *os.File
-	stderr *os.File
 }
 
 func (t *trial) run(ctx context.Context) (err error) {
@@ -130,23 +131,23 @@ func (t *trial) run(ctx context.Context) (err error) {
 // make prepares the fleet's instances: the clone of each one's root, its
 // files and its cgroup. Clones and cgroups are timed: they are metrics of
 // their own, outside the start.
-func (t *trial) make(i runtimes.Instance, stdout func(n int) (*os.File, error)) error {
+func (t *trial) make(i runtimes.Instance, stdout func() (*os.File, error)) error {
 	container := t.runtime.info.Container
+	var err error
+	if t.stderr, err = t.memfd("stderr"); err != nil {
+		return err
+	}
 	for n := range t.key.Fleet {
 		in := &instance{id: fmt.Sprintf("t%d-%d", t.number, n)}
 		t.instances = append(t.instances, in)
 		begin := launch.Now()
-		var err error
 		if in.clone, err = makeClone(t.key.Storage, filepath.Join(t.base, strconv.Itoa(n)), t.dir.image, t.runtime.info.MountsRoot); err != nil {
 			return stage("provision", err)
 		}
 		if container {
 			t.sample(n, "provision", seconds(launch.Now()-begin))
 		}
-		if in.stdout, err = stdout(n); err != nil {
-			return err
-		}
-		if in.stderr, err = memfd("stderr"); err != nil {
+		if in.stdout, err = stdout(); err != nil {
 			return err
 		}
 		one := i
@@ -155,7 +156,7 @@ func (t *trial) make(i runtimes.Instance, stdout func(n int) (*os.File, error)) 
 		}
 		one.ID, one.Dir = in.id, in.clone.dir
 		one.Root, one.Image, one.Data, one.Work = in.clone.root, t.dir.image.Dir, in.clone.data, in.clone.data
-		one.Stdout, one.Stderr = in.stdout, in.stderr
+		one.Stdout, one.Stderr = in.stdout, t.stderr
 		one.Limits, one.Network = t.limits, t.key.Network
 		one.Rung = t.key.Param("rung")
 		if one.Rung == "" {
@@ -190,8 +191,9 @@ func (t *trial) remove(ctx context.Context) error {
 		if in.clone != nil {
 			errs = append(errs, in.clone.remove())
 		}
-		in.stderr.Close()
-		in.stdout.Close()
+	}
+	for _, f := range t.files {
+		f.Close()
 	}
 	return errors.Join(append(errs, reapOrphans(), os.RemoveAll(t.base))...)
 }
@@ -231,7 +233,7 @@ func (t *trial) failure(in *instance, exit launch.Exit) error {
 			text = append(text, fmt.Sprintf("refused a fork by its limit of %d pids: raise it", t.limits.PIDs))
 		}
 	}
-	if said := contents(in.stderr); said != "" {
+	if said := contents(t.stderr); said != "" {
 		text = append(text, said)
 	}
 	return stage(t.key.Workload, errors.New(strings.Join(text, ": ")))
@@ -242,6 +244,15 @@ func contents(f *os.File) string {
 	text := make([]byte, 2048)
 	n, _ := f.ReadAt(text, 0)
 	return strings.TrimSpace(string(text[:n]))
+}
+
+// memfd makes a file in memory that lives as long as the trial.
+func (t *trial) memfd(name string) (*os.File, error) {
+	f, err := memfd(name)
+	if err == nil {
+		t.files = append(t.files, f)
+	}
+	return f, err
 }
 
 func memfd(name string) (*os.File, error) {
