@@ -12,28 +12,29 @@ import (
 type Capabilities uint64
 
 // DockerDefault is the set that Docker, containerd and podman leave a
-// container (moby, profiles/../oci/caps/defaults.go).
+// container (moby, daemon/pkg/oci/caps/defaults.go).
 const DockerDefault Capabilities = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FSETID |
 	1<<unix.CAP_FOWNER | 1<<unix.CAP_MKNOD | 1<<unix.CAP_NET_RAW | 1<<unix.CAP_SETGID |
 	1<<unix.CAP_SETUID | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_NET_BIND_SERVICE |
 	1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_KILL | 1<<unix.CAP_AUDIT_WRITE
 
-// dropBounding takes everything but keep out of the bounding set. A bit that
-// the kernel does not know is EINVAL, so the loop need not know the last one.
-func dropBounding(keep Capabilities) []launch.Op {
-	var ops []launch.Op
-	for bit := range 64 {
+// lastCapability leaves room for those that later kernels add: a bit that
+// this one does not know is EINVAL.
+const lastCapability = unix.CAP_LAST_CAP + 8
+
+// dropBounding takes everything but keep out of the bounding set.
+func (c compiler) dropBounding(keep Capabilities) {
+	for bit := range lastCapability + 1 {
 		if keep&(1<<bit) == 0 {
-			ops = append(ops, launch.Op{Phase: "drop capabilities", Call: unix.SYS_PRCTL, Try: unix.EINVAL,
-				Args: []launch.Arg{launch.Named(launch.PrctlOptions, unix.PR_CAPBSET_DROP), launch.Named(launch.CapNames, bit), launch.Number(0), launch.Number(0), launch.Number(0)}})
+			c.prctl("drop capabilities", unix.PR_CAPBSET_DROP, launch.Named(launch.CapNames, bit), unix.EINVAL)
 		}
 	}
-	return ops
 }
 
 // setCapabilities leaves keep permitted and effective, and nothing
 // inheritable or ambient: inheritable sets of containers were CVE-2022-24769.
-func setCapabilities(keep Capabilities) []launch.Op {
+func (c compiler) setCapabilities(keep Capabilities) {
+	const phase = "drop capabilities"
 	header := binary.NativeEndian.AppendUint32(nil, unix.LINUX_CAPABILITY_VERSION_3)
 	header = binary.NativeEndian.AppendUint32(header, 0)
 	var data []byte
@@ -42,9 +43,6 @@ func setCapabilities(keep Capabilities) []launch.Op {
 			data = binary.NativeEndian.AppendUint32(data, set)
 		}
 	}
-	return []launch.Op{
-		{Phase: "drop capabilities", Call: unix.SYS_PRCTL, Try: unix.EINVAL, // no ambient set before Linux 4.3
-			Args: []launch.Arg{launch.Named(launch.PrctlOptions, unix.PR_CAP_AMBIENT), launch.Number(unix.PR_CAP_AMBIENT_CLEAR_ALL), launch.Number(0), launch.Number(0), launch.Number(0)}},
-		{Phase: "drop capabilities", Call: unix.SYS_CAPSET, Args: []launch.Arg{launch.Bytes(string(header)), launch.Bytes(string(data))}},
-	}
+	c.prctl(phase, unix.PR_CAP_AMBIENT, launch.Number(unix.PR_CAP_AMBIENT_CLEAR_ALL), unix.EINVAL) // none before Linux 4.3
+	c.Add(launch.Op{Phase: phase, Call: unix.SYS_CAPSET}, launch.Bytes(string(header)), launch.Bytes(string(data)))
 }

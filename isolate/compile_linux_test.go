@@ -104,3 +104,10 @@ func TestValidateNamesTheField(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkCompile(b *testing.B) {
+	s := full()
+	for b.Loop() {
+		Compile(&s, [3]int{5, 6, 6}, cgroup.Join{})
+	}
+}

@@ -81,8 +81,7 @@ func (c *Container) Stop(ctx context.Context, grace time.Duration) (launch.Exit,
 	return c.proc.Wait()
 }
 
-// kill ends the first process and, when the container has a group of its own,
-// every other one: without a pid namespace they outlive the first.
+// kill ends the first process.
 func (c *Container) kill() error { return c.proc.Signal(syscall.SIGKILL) }
 
 // HasGroup reports whether the container has a cgroup of its own, as Freeze,
@@ -131,12 +130,18 @@ func (c *Container) Remove(ctx context.Context) error {
 	var errs []error
 	if c.proc != nil {
 		errs = append(errs, c.kill())
-		if _, err := c.proc.Wait(); err != nil {
-			errs = append(errs, err)
-		}
 	}
 	if c.group != nil {
-		errs = append(errs, c.group.Kill(ctx), c.group.Remove(ctx))
+		// All that the first process left behind, and the first if it is
+		// frozen: on v1 a signal alone would wait for it to thaw.
+		errs = append(errs, c.group.Kill(ctx))
+	}
+	if c.proc != nil {
+		_, err := c.proc.Wait()
+		errs = append(errs, err)
+	}
+	if c.group != nil {
+		errs = append(errs, c.group.Remove(ctx))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("remove container %s: %w", c.spec.Group, err)

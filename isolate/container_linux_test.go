@@ -385,6 +385,7 @@ func TestLinkInRootLeadsInside(t *testing.T) {
 }
 
 func TestUserNamespace(t *testing.T) {
+	need(t, "userns-overlay", release() >= 5*1000+11)
 	f := newFixture(t)
 	chmod(t, f.image)
 	got := f.output(func(s *Spec) {
@@ -416,16 +417,31 @@ func chmod(t *testing.T, dir string) {
 
 func TestTimeNamespace(t *testing.T) {
 	f := newFixture(t)
-	_, err := os.Stat("/proc/self/ns/time")
+	host, err := os.Readlink("/proc/self/ns/time")
 	need(t, "timens", err == nil)
+	c := f.ready("wait", func(s *Spec) { s.Namespaces |= Time })
+	if inside, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/time", c.PID())); err != nil || inside == host {
+		t.Errorf("the container is in %s, %v, the host in %s", inside, err, host)
+	}
+}
+
+func TestTimeOffset(t *testing.T) {
+	f := newFixture(t)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
+	defer w.Close()
 	spec := f.spec("clock", w)
 	spec.Namespaces |= Time
 	spec.TimeOffset = 1000 * time.Hour
+	if !f.timeExec {
+		if _, err := f.Create(spec); err == nil || !strings.Contains(err.Error(), "6.3") {
+			t.Errorf("got %v, want a refusal", err)
+		}
+		return
+	}
 	c := f.start(spec)
 	w.Close()
 	var inside int64
@@ -525,13 +541,17 @@ func TestMemoryLimitKills(t *testing.T) {
 func TestCPULimitThrottles(t *testing.T) {
 	f := newFixture(t)
 	c := f.ready("spin", func(s *Spec) { s.Limits.CPU = 0.2 })
+	before, err := c.Usage()
+	if err != nil {
+		t.Fatal(err)
+	}
 	begin := time.Now()
 	time.Sleep(500 * time.Millisecond)
 	u, err := c.Usage()
 	if err != nil {
 		t.Fatal(err)
 	}
-	share := u.CPU.Total.Value / time.Since(begin).Seconds()
+	share := (u.CPU.Total.Value - before.CPU.Total.Value) / time.Since(begin).Seconds()
 	if u.CPU.Throttled.Value == 0 || share > 0.35 {
 		t.Errorf("a fifth of a CPU was to be had: used %.2f of one, throttled %v times", share, u.CPU.Throttled.Value)
 	}

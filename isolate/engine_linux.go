@@ -19,6 +19,8 @@ type Engine struct {
 	run      *cgroup.Run
 	launcher launch.Launcher
 	null     *os.File
+	bare     int  // descriptor of the run's group of bare processes, -1 without one
+	timeExec bool // execve enters the time namespace that was unshared before
 
 	// LaunchTimeout bounds one start: a child that hangs in a mount is killed.
 	LaunchTimeout time.Duration
@@ -32,11 +34,46 @@ func NewEngine(run *cgroup.Run) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("standard files of containers: %w", err)
 	}
-	return &Engine{run: run, null: null, LaunchTimeout: 30 * time.Second}, nil
+	e := &Engine{run: run, null: null, bare: -1, timeExec: release() >= 6*1000+3, LaunchTimeout: 30 * time.Second}
+	if run != nil {
+		if e.bare, err = openGroup(run.Bare().Join()); err != nil {
+			return nil, errors.Join(err, null.Close())
+		}
+	}
+	return e, nil
+}
+
+// release is the kernel's version, 1000 times the major plus the minor number.
+func release() int {
+	var uts unix.Utsname
+	var major, minor int
+	if unix.Uname(&uts) == nil {
+		fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &major, &minor)
+	}
+	return major*1000 + minor
+}
+
+// openGroup opens the directory that a child is born in, -1 where that is
+// not possible: there it writes itself into the group's files.
+func openGroup(join cgroup.Join) (int, error) {
+	if join.Unified == "" {
+		return -1, nil
+	}
+	fd, err := unix.Open(join.Unified, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open cgroup %s: %w", join.Unified, err)
+	}
+	return fd, nil
 }
 
 // Close gives back what the engine holds; its containers are removed by then.
-func (e *Engine) Close() error { return errors.Join(e.launcher.Close(), e.null.Close()) }
+func (e *Engine) Close() error {
+	errs := []error{e.launcher.Close(), e.null.Close()}
+	if e.bare >= 0 {
+		errs = append(errs, unix.Close(e.bare))
+	}
+	return errors.Join(errs...)
+}
 
 // Container is a Spec that was given a cgroup, and then perhaps started.
 type Container struct {
@@ -51,6 +88,14 @@ type Container struct {
 func (e *Engine) Create(spec Spec) (*Container, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, fmt.Errorf("container spec: %w", err)
+	}
+	if spec.Namespaces.Has(Time) && !e.timeExec {
+		// Before Linux 6.3 only a fork that copies memory enters one (commit
+		// 2b5f9dad32ed), and then its offsets are fixed.
+		if spec.TimeOffset != 0 {
+			return nil, errors.New("container spec: time offset: needs Linux 6.3, where execve enters a time namespace")
+		}
+		spec.CopyMemory = true
 	}
 	c := &Container{engine: e, spec: spec}
 	if e.run == nil {
@@ -80,12 +125,15 @@ func (c *Container) Start(ctx context.Context) error {
 		return errors.New("start: the container was started before")
 	}
 	program := Compile(&c.spec, c.files(), c.join)
-	if c.join.Unified != "" {
-		fd, err := unix.Open(c.join.Unified, unix.O_PATH|unix.O_CLOEXEC, 0)
+	program.Group = c.engine.bare
+	if c.group != nil {
+		fd, err := openGroup(c.join)
 		if err != nil {
-			return fmt.Errorf("open cgroup %s: %w", c.join.Unified, err)
+			return err
 		}
-		defer unix.Close(fd)
+		if fd >= 0 {
+			defer unix.Close(fd)
+		}
 		program.Group = fd
 	}
 	if c.engine.LaunchTimeout > 0 {

@@ -8,59 +8,89 @@ import (
 	"plimsoll/isolate/launch"
 )
 
-func mount(phase, source, target, fstype string, flags uint64, data, hint string) launch.Op {
-	return launch.Op{Phase: phase, Object: "on " + target, Call: unix.SYS_MOUNT, Hint: hint, Args: []launch.Arg{
-		launch.String(source), launch.String(target), launch.String(fstype), launch.Flags(launch.MountFlags, flags), launch.String(data),
-	}}
+const rootNeeds = "the root needs this directory"
+
+func (c compiler) mount(phase, source, target, fstype string, flags uint64, data, hint string) {
+	c.Add(launch.Op{Phase: phase, Object: "on " + target, Call: unix.SYS_MOUNT, Hint: hint},
+		launch.String(source), launch.String(target), launch.String(fstype), launch.Flags(launch.MountFlags, flags), launch.String(data))
 }
 
-// rootOps gives the container its root and what is mounted in it.
+// remount changes the flags of a bind mount, which the mount itself ignores.
+func (c compiler) remount(phase, target string, flags uint64) {
+	c.mount(phase, "none", target, "", unix.MS_REMOUNT|unix.MS_BIND|flags, "", "")
+}
+
+func (c compiler) mkdir(phase, path string, mode uint32) {
+	c.Add(launch.Op{Phase: phase, Object: path, Call: unix.SYS_MKDIRAT, Try: unix.EEXIST,
+		Hint: "make it in the root's image, or give the container a writable root"},
+		launch.CurrentDir, launch.String(path), launch.Octal(mode))
+}
+
+// root gives the container its root and what is mounted in it.
 //
 // The mounts inside are made after pivot_root, with absolute paths: whatever
 // symbolic links the root holds, they lead to places inside it. What is bound
 // from the host is named relative to the working directory, which is then the
 // old root; that one is detached last, because procfs may be mounted in a user
 // namespace only while another, unobscured one is in sight.
-func rootOps(s *Spec) []launch.Op {
-	var ops []launch.Op
-	add := func(list ...launch.Op) { ops = append(ops, list...) }
-
-	add(mount("private mounts", "none", "/", "", unix.MS_REC|unix.MS_PRIVATE, "", ""))
-	add(mountRoot(s.Root)...)
-	chdir := func(to string) launch.Op {
-		return launch.Op{Phase: "pivot_root", Object: to, Call: unix.SYS_CHDIR, Args: []launch.Arg{launch.String(to)}}
-	}
-	binds := s.bindsFromHost()
-	if binds {
-		add(launch.Op{Phase: "pivot_root", Object: "/", Call: unix.SYS_OPENAT, Keep: true,
-			Args: []launch.Arg{launch.CurrentDir, launch.String("/"), launch.Flags(launch.OpenFlags, unix.O_PATH|unix.O_CLOEXEC), launch.Number(0)}})
-	}
-	add(chdir(s.Root.Path),
-		launch.Op{Phase: "pivot_root", Object: s.Root.Path, Call: unix.SYS_PIVOT_ROOT,
-			Args: []launch.Arg{launch.String("."), launch.String(".")},
-			Hint: "the root must be a mount point, and the host's root not the initramfs"})
-	if binds {
-		add(launch.Op{Phase: "pivot_root", Object: "to the old root", Call: unix.SYS_FCHDIR, Args: []launch.Arg{launch.Kept}},
-			launch.Op{Phase: "pivot_root", Call: unix.SYS_CLOSE, Args: []launch.Arg{launch.Kept}})
-	}
-	const inside = "the root needs this directory"
+func (c compiler) root() {
+	s := c.spec
+	c.mount("private mounts", "none", "/", "", unix.MS_REC|unix.MS_PRIVATE, "", "")
+	c.mountRoot()
+	c.pivot()
 	if s.Proc {
-		add(mount("mount proc", "proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "", inside))
+		c.mount("mount proc", "proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "", rootNeeds)
 	}
 	if s.Sys {
-		add(mountSys(s)...)
+		c.mountSys()
 	}
 	if s.Dev {
-		add(mountDev(s)...)
+		c.mountDev()
 	}
 	for _, m := range s.Mounts {
-		add(mountInside(m)...)
+		c.mountInside(m)
 	}
-	add(launch.Op{Phase: "umount old root", Call: unix.SYS_UMOUNT2, Args: []launch.Arg{launch.String("."), launch.Flags(launch.UmountFlags, unix.MNT_DETACH)}})
+	const phase = "umount old root"
+	c.Add(launch.Op{Phase: phase, Call: unix.SYS_UMOUNT2}, launch.String("."), launch.Flags(launch.UmountFlags, unix.MNT_DETACH))
+	if s.bindsFromHost() {
+		c.chdir(phase, "/")
+	}
+}
+
+func (c compiler) mountRoot() {
+	r := c.spec.Root
+	if r.Overlay == nil {
+		c.mount("bind root", r.Path, r.Path, "", unix.MS_BIND|unix.MS_REC, "", "")
+		if r.ReadOnly {
+			c.remount("bind root", r.Path, unix.MS_RDONLY)
+		}
+		return
+	}
+	flags := uint64(0)
+	if r.ReadOnly {
+		flags = unix.MS_RDONLY
+	}
+	c.mount("mount overlay", "overlay", r.Path, "overlay", flags, r.Overlay.Options(),
+		"CONFIG_OVERLAY_FS; the upper directory's file system must support d_type and xattrs (not overlay, not NFS; xfs with ftype=1)")
+}
+
+// pivot makes the new root the root. The old one stays mounted over it, to be
+// reached as the working directory.
+func (c compiler) pivot() {
+	const phase = "pivot_root"
+	path, binds := c.spec.Root.Path, c.spec.bindsFromHost()
 	if binds {
-		add(launch.Op{Phase: "umount old root", Object: "/", Call: unix.SYS_CHDIR, Args: []launch.Arg{launch.String("/")}})
+		c.Add(launch.Op{Phase: phase, Object: "/", Call: unix.SYS_OPENAT, Keep: true},
+			launch.CurrentDir, launch.String("/"), launch.Flags(launch.OpenFlags, unix.O_PATH|unix.O_CLOEXEC), launch.Number(0))
 	}
-	return ops
+	c.chdir(phase, path)
+	c.Add(launch.Op{Phase: phase, Object: path, Call: unix.SYS_PIVOT_ROOT,
+		Hint: "the root must be a mount point, and the host's root not the initramfs"},
+		launch.String("."), launch.String("."))
+	if binds {
+		c.Add(launch.Op{Phase: phase, Object: "to the old root", Call: unix.SYS_FCHDIR}, launch.Kept)
+		c.Add(launch.Op{Phase: phase, Call: unix.SYS_CLOSE}, launch.Kept)
+	}
 }
 
 // bindsFromHost reports whether anything is mounted from the host's files.
@@ -73,55 +103,34 @@ func (s *Spec) bindsFromHost() bool {
 	return s.Namespaces.Has(UserNS) && (s.Dev || s.Sys && !s.Namespaces.Has(Net))
 }
 
-func mountRoot(r *Root) []launch.Op {
-	if r.Overlay != nil {
-		flags := uint64(0)
-		if r.ReadOnly {
-			flags = unix.MS_RDONLY
-		}
-		return []launch.Op{mount("mount overlay", "overlay", r.Path, "overlay", flags, r.Overlay.Options(),
-			"CONFIG_OVERLAY_FS; the upper directory's file system must support d_type and xattrs (not overlay, not NFS; xfs with ftype=1)")}
-	}
-	ops := []launch.Op{mount("bind root", r.Path, r.Path, "", unix.MS_BIND|unix.MS_REC, "", "")}
-	if r.ReadOnly {
-		ops = append(ops, mount("bind root", "none", r.Path, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "", ""))
-	}
-	return ops
-}
-
-func mountSys(s *Spec) []launch.Op {
+func (c compiler) mountSys() {
+	const phase = "mount sys"
 	flags := uint64(unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
-	if s.Namespaces.Has(UserNS) && !s.Namespaces.Has(Net) {
+	if c.spec.Namespaces.Has(UserNS) && !c.spec.Namespaces.Has(Net) {
 		// sysfs shows a network namespace: who does not own one may only bind it.
-		return []launch.Op{
-			mount("mount sys", "sys", "/sys", "", unix.MS_BIND|unix.MS_REC, "", "the root needs this directory"),
-			mount("mount sys", "none", "/sys", "", unix.MS_REMOUNT|unix.MS_BIND|flags, "", ""),
-		}
+		c.mount(phase, "sys", "/sys", "", unix.MS_BIND|unix.MS_REC, "", rootNeeds)
+		c.remount(phase, "/sys", flags)
+		return
 	}
-	return []launch.Op{mount("mount sys", "sysfs", "/sys", "sysfs", flags, "", "the root needs this directory")}
+	c.mount(phase, "sysfs", "/sys", "sysfs", flags, "", rootNeeds)
 }
 
-func mountInside(m Mount) []launch.Op {
+func (c compiler) mountInside(m Mount) {
 	phase := "mount " + m.Target
-	ops := []launch.Op{mkdir(phase, m.Target, 0o755)}
+	c.mkdir(phase, m.Target, 0o755)
 	flags := uint64(unix.MS_NOSUID | unix.MS_NODEV)
 	if m.ReadOnly {
 		flags |= unix.MS_RDONLY
 	}
 	if m.Type != "" {
-		return append(ops, mount(phase, m.Type, m.Target, m.Type, flags, m.Options, ""))
+		c.mount(phase, m.Type, m.Target, m.Type, flags, m.Options, "")
+		return
 	}
-	ops = append(ops, mount(phase, fromOldRoot(m.Source), m.Target, "", unix.MS_BIND|unix.MS_REC, "", "is "+m.Source+" there?"))
+	c.mount(phase, fromOldRoot(m.Source), m.Target, "", unix.MS_BIND|unix.MS_REC, "", "is "+m.Source+" there?")
 	if m.ReadOnly {
-		ops = append(ops, mount(phase, "none", m.Target, "", unix.MS_REMOUNT|unix.MS_BIND|flags, "", ""))
+		c.remount(phase, m.Target, flags)
 	}
-	return ops
 }
 
 // fromOldRoot names a file of the host while the working directory is its root.
 func fromOldRoot(path string) string { return "./" + strings.TrimLeft(path, "/") }
-
-func mkdir(phase, path string, mode uint32) launch.Op {
-	return launch.Op{Phase: phase, Object: path, Call: unix.SYS_MKDIRAT, Try: unix.EEXIST, Hint: "make it in the root's image, or give the container a writable root",
-		Args: []launch.Arg{launch.CurrentDir, launch.String(path), launch.Octal(mode)}}
-}

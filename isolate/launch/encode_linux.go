@@ -52,9 +52,9 @@ func encode(p *Program, s *slot) (*code, error) {
 			case argStrings:
 				align()
 				at := used
-				used += (len(a.list) + 1) * pointerSize
+				used += (len(a.strings()) + 1) * pointerSize
 				out.args[k] = uintptr(unsafe.Pointer(&c.arena[at]))
-				for _, s := range a.list {
+				for _, s := range a.strings() {
 					*(*uintptr)(unsafe.Pointer(&c.arena[at])) = place(s)
 					at += pointerSize
 				}
@@ -82,7 +82,7 @@ func checkStrings(ops []Op) error {
 			if a.kind == argString && strings.IndexByte(a.s, 0) >= 0 {
 				return fmt.Errorf("%s: %q contains a NUL byte", op.Phase, a.s)
 			}
-			for _, s := range a.list {
+			for _, s := range a.strings() {
 				if strings.IndexByte(s, 0) >= 0 {
 					return fmt.Errorf("%s: %q contains a NUL byte", op.Phase, s)
 				}
@@ -102,8 +102,8 @@ func arenaSize(ops []Op) int {
 			case argString, argBytes:
 				n += len(a.s) + 8
 			case argStrings:
-				n += (len(a.list)+1)*pointerSize + 8
-				for _, s := range a.list {
+				n += (len(a.strings())+1)*pointerSize + 8
+				for _, s := range a.strings() {
 					n += len(s) + 1
 				}
 			}

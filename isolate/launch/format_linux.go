@@ -51,8 +51,8 @@ func (a Arg) String() string {
 		}
 		return fmt.Sprintf("{%x}", a.s)
 	case argStrings:
-		quoted := make([]string, len(a.list))
-		for i, s := range a.list {
+		quoted := make([]string, len(a.strings()))
+		for i, s := range a.strings() {
 			quoted[i] = strconv.Quote(s)
 		}
 		return "[" + strings.Join(quoted, ", ") + "]"

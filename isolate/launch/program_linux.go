@@ -58,6 +58,22 @@ type Program struct {
 
 	// NoStamps leaves out the clock reading before each phase.
 	NoStamps bool
+
+	args []Arg // of all operations: one allocation, not one for each
+}
+
+// New begins a program whose child gets copies of those descriptors, and in
+// no cgroup of version 2.
+func New(files [3]int) *Program {
+	return &Program{Group: -1, Files: files, Ops: make([]Op, 0, 128), args: make([]Arg, 0, 384)}
+}
+
+// Add appends an operation with these arguments, at most six.
+func (p *Program) Add(op Op, args ...Arg) {
+	n := len(p.args)
+	p.args = append(p.args, args...)
+	op.Args = p.args[n:len(p.args):len(p.args)]
+	p.Ops = append(p.Ops, op)
 }
 
 // IDMaps are the contents of a user namespace's uid_map and gid_map, in the
@@ -72,7 +88,7 @@ type Arg struct {
 	kind argKind
 	n    uintptr
 	s    string
-	list []string
+	list *[]string // one operation of a program has lists: they shall not weigh on the others
 }
 
 type argKind uint8
@@ -118,7 +134,14 @@ func String(s string) Arg { return Arg{kind: argString, s: s} }
 func Bytes(b string) Arg { return Arg{kind: argBytes, s: b} }
 
 // Strings is an argument or environment vector.
-func Strings(list []string) Arg { return Arg{kind: argStrings, list: list} }
+func Strings(list []string) Arg { return Arg{kind: argStrings, list: &list} }
 
 // Kept is the result of the last call that had Keep set.
 var Kept = Arg{kind: argKept}
+
+func (a Arg) strings() []string {
+	if a.list == nil {
+		return nil
+	}
+	return *a.list
+}

@@ -19,8 +19,17 @@ import (
 // program runs path on the harness's own standard descriptors.
 func program(path string, args ...string) *Program {
 	null := int(devNull.Fd())
-	p := &Program{Group: -1, Files: [3]int{null, null, null}}
-	p.Ops = append(Descriptors(p.Files), Exec(path, append([]string{path}, args...), nil)...)
+	p := New([3]int{null, null, null})
+	p.Descriptors()
+	p.Exec(path, append([]string{path}, args...), nil)
+	return p
+}
+
+// prepend makes operations come before those of p.
+func prepend(p *Program, add func(*Program)) *Program {
+	first := New(p.Files)
+	add(first)
+	p.Ops = append(first.Ops, p.Ops...)
 	return p
 }
 
@@ -75,11 +84,10 @@ func TestFailureNamesOperation(t *testing.T) {
 	var l Launcher
 	defer l.Close()
 	before := countFDs(t)
-	for _, p := range []*Program{program("/nonexistent/program"), {
-		Group: -1,
-		Ops: append([]Op{{Phase: "enter", Object: "/nonexistent", Call: unix.SYS_CHDIR, Args: []Arg{String("/nonexistent")}, Hint: "make it"}},
-			Exec("/bin/true", []string{"true"}, nil)...),
-	}} {
+	missing := prepend(program("/bin/true"), func(p *Program) {
+		p.Add(Op{Phase: "enter", Object: "/nonexistent", Call: unix.SYS_CHDIR, Hint: "make it"}, String("/nonexistent"))
+	})
+	for _, p := range []*Program{program("/nonexistent/program"), missing} {
 		_, err := l.Start(t.Context(), p)
 		var op *OpError
 		if !errors.As(err, &op) || !errors.Is(err, syscall.ENOENT) || op.Op.Object == "" || !strings.Contains(err.Error(), "hint: "+op.Op.Hint) {
@@ -112,10 +120,10 @@ func TestChildGetsNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	p := program("/bin/sh")
-	p.Files[1] = int(w.Fd())
+	p := New([3]int{int(devNull.Fd()), int(w.Fd()), int(devNull.Fd())})
+	p.Descriptors()
 	script := "for n in 0 1 2 3 4 5 6 7 8 9; do test -e /proc/$$/fd/$n && echo $n; done; grep SigBlk /proc/$$/status"
-	p.Ops = append(Descriptors(p.Files), Exec("/bin/sh", []string{"sh", "-c", script}, nil)...)
+	p.Exec("/bin/sh", []string{"sh", "-c", script}, nil)
 	proc := start(t, &l, p)
 	w.Close()
 	out, _ := io.ReadAll(r)
@@ -152,10 +160,9 @@ func stalled(t *testing.T) *Program {
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := program("/bin/true")
-	p.Ops = append([]Op{{Phase: "stall", Object: fifo, Call: unix.SYS_OPENAT,
-		Args: []Arg{Number(unix.AT_FDCWD), String(fifo), Number(unix.O_RDONLY), Number(0)}}}, p.Ops...)
-	return p
+	return prepend(program("/bin/true"), func(p *Program) {
+		p.Add(Op{Phase: "stall", Object: fifo, Call: unix.SYS_OPENAT}, CurrentDir, String(fifo), Number(unix.O_RDONLY), Number(0))
+	})
 }
 
 // TestLaunchDuringCollection launches children that wait for id maps, and one
@@ -187,10 +194,9 @@ func TestLaunchDuringCollection(t *testing.T) {
 		}
 	})
 	for range 200 {
-		p := program("/bin/true")
+		p := prepend(program("/bin/true"), (*Program).AwaitMaps)
 		p.Flags = unix.CLONE_NEWUSER
 		p.IDMaps = &IDMaps{UID: "0 100000 65536\n", GID: "0 100000 65536\n"}
-		p.Ops = append(AwaitMaps(), p.Ops...)
 		if exit, err := start(t, &l, p).Wait(); err != nil || !exit.OK() {
 			t.Fatalf("%v, %v", exit, err)
 		}
@@ -206,10 +212,9 @@ func TestLaunchDuringCollection(t *testing.T) {
 func TestBadMapsEndTheChild(t *testing.T) {
 	var l Launcher
 	defer l.Close()
-	p := program("/bin/true")
+	p := prepend(program("/bin/true"), (*Program).AwaitMaps)
 	p.Flags = unix.CLONE_NEWUSER
 	p.IDMaps = &IDMaps{UID: "nonsense\n", GID: "0 0 1\n"}
-	p.Ops = append(AwaitMaps(), p.Ops...)
 	if _, err := l.Start(t.Context(), p); err == nil || !strings.Contains(err.Error(), "uid_map") {
 		t.Errorf("got %v", err)
 	}
@@ -247,5 +252,18 @@ func BenchmarkBare(b *testing.B) {
 			b.Fatal(err)
 		}
 		proc.Wait()
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	p := program("/bin/true")
+	for range 50 {
+		p.WriteFile("file", "/some/path/of/usual/length", "0", "")
+	}
+	var s slot
+	for b.Loop() {
+		if _, err := encode(p, &s); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

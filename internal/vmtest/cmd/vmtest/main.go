@@ -1,0 +1,125 @@
+// Vmtest runs the tests of Go packages in a virtual machine, under another
+// kernel and another cgroup layout, as root and as an ordinary user. It needs
+// no privilege, no KVM and no image: a Debian kernel, busybox-static, e2fsprogs
+// and qemu-system-x86_64.
+//
+//	vmtest run ./isolate/... ./hostcheck/...
+//	vmtest run -release bullseye -cgroup v1 -run Memory -v ./isolate/cgroup
+//	vmtest skips host.json vm/root.json vm/user.json
+//
+// skips compares outputs of go test -json, one for each machine and user, and
+// fails if a test was skipped on all of them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"plimsoll/internal/vmtest"
+)
+
+func main() {
+	// An ordinary user's path has no mkfs.ext4.
+	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "vmtest:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	if len(args) > 1 {
+		switch args[0] {
+		case "run":
+			return test(ctx, args[1:], stdout)
+		case "skips":
+			return skips(args[1:], stdout)
+		}
+	}
+	return errors.New("usage: vmtest run [flags] PACKAGES, or vmtest skips FILES")
+}
+
+func test(ctx context.Context, args []string, stdout io.Writer) error {
+	fs := flag.NewFlagSet("vmtest run", flag.ExitOnError)
+	var c vmtest.Config
+	release := fs.String("release", "bookworm", "Debian `release` whose kernel is booted: bullseye (5.10), bookworm (6.1), trixie (6.12)")
+	flavour := fs.String("flavour", "cloud", "cloud or generic")
+	kernel := fs.String("kernel", "", "`directory` with boot/vmlinuz-* and lib/modules, instead of a Debian release")
+	users := fs.String("users", "root,user", "whom to run the tests as")
+	programs := fs.String("with", "newuidmap,newgidmap", "programs of this host that the guest gets too, if they are here")
+	require := fs.String("require", os.Getenv("PLIMSOLL_REQUIRE"), "PLIMSOLL_REQUIRE for root")
+	requireUser := fs.String("require-user", "", "PLIMSOLL_REQUIRE for the ordinary user")
+	fs.StringVar(&c.Cgroup, "cgroup", "v2", "v1, v2 or hybrid")
+	fs.StringVar(&c.Append, "append", "", "more kernel command `line`, as cgroup_disable=memory")
+	fs.StringVar(&c.Run, "run", "", "as go test -run")
+	fs.BoolVar(&c.Verbose, "v", false, "show all output as it comes")
+	fs.DurationVar(&c.Timeout, "timeout", time.Minute, "of one test binary")
+	fs.DurationVar(&c.Limit, "kill-after", 3*time.Minute, "of the machine, from boot to power off")
+	fs.IntVar(&c.CPUs, "smp", 2, "processors")
+	fs.IntVar(&c.Memory, "m", 2048, "memory in MiB")
+	fs.IntVar(&c.Swap, "swap", 0, "swap space in MiB")
+	fs.StringVar(&c.Out, "out", "", "`directory` for results, coverage and console.log (default a fresh one)")
+	fs.Parse(args)
+	c.Packages = fs.Args()
+	c.Users = strings.Split(*users, ",")
+	c.Require = map[string]string{"root": *require, "user": *requireUser}
+	for p := range strings.SplitSeq(*programs, ",") {
+		if _, err := exec.LookPath(p); err == nil {
+			c.Programs = append(c.Programs, p)
+		} else if p != "" {
+			fmt.Fprintf(stdout, "vm: without %s, which is not installed here\n", p)
+		}
+	}
+	var err error
+	if c.Out == "" {
+		c.Out, err = os.MkdirTemp("", "vmtest-out-")
+	} else {
+		c.Out, err = filepath.Abs(c.Out)
+	}
+	if err != nil {
+		return err
+	}
+	if *kernel != "" {
+		c.Kernel, err = vmtest.FindKernel(*kernel)
+	} else {
+		c.Kernel, err = vmtest.FetchKernel(ctx, *release, *flavour)
+	}
+	if err != nil {
+		return err
+	}
+	return vmtest.Run(ctx, c, stdout)
+}
+
+func skips(files []string, stdout io.Writer) error {
+	var all []vmtest.Outcomes
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		o, err := vmtest.ReadOutcomes(f)
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		all = append(all, o)
+	}
+	t := vmtest.Skips(files, all)
+	fmt.Fprint(stdout, t)
+	if n := t.Unproven(); n > 0 {
+		return fmt.Errorf("%d tests were skipped on every machine", n)
+	}
+	return nil
+}

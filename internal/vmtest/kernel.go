@@ -1,0 +1,152 @@
+package vmtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Kernel is a kernel that can be booted, with its modules.
+type Kernel struct {
+	Release string // as uname -r gives it
+	Image   string // path of the bzImage
+	Modules string // the directory of its modules
+}
+
+// guestModules is where the modules of the kernel are in the guest.
+func (k Kernel) guestModules() string { return "usr/lib/modules/" + k.Release + "/" }
+
+// FindKernel finds the kernel below root, the last by name of several, laid out as on any host or in an
+// extracted package: boot/vmlinuz-RELEASE and lib/modules/RELEASE.
+func FindKernel(root string) (Kernel, error) {
+	images, err := filepath.Glob(filepath.Join(root, "boot", "vmlinuz-*"))
+	if err != nil {
+		return Kernel{}, err
+	}
+	slices.Sort(images)
+	for _, image := range slices.Backward(images) {
+		release := strings.TrimPrefix(filepath.Base(image), "vmlinuz-")
+		for _, lib := range []string{"usr/lib", "lib"} {
+			modules := filepath.Join(root, lib, "modules", release)
+			if _, err := os.Stat(filepath.Join(modules, "kernel")); err == nil {
+				return Kernel{Release: release, Image: image, Modules: modules}, nil
+			}
+		}
+	}
+	return Kernel{}, fmt.Errorf("no kernel in %s: want boot/vmlinuz-RELEASE and lib/modules/RELEASE", root)
+}
+
+// CachedKernel is where FetchKernel keeps a kernel.
+func CachedKernel(release, flavour string) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(cache, "plimsoll", "vmtest", "kernel-"+release+"-"+flavour), nil
+}
+
+// FetchKernel returns the kernel of a Debian release ("bookworm") and flavour
+// ("cloud" or "generic"), downloading it with apt the first time, 20 to 100 MB.
+// It needs apt-get and dpkg-deb, but no privilege: apt works in a state directory
+// of its own, and neither the configuration nor the packages of this machine
+// change. To have a newer one, remove the directory CachedKernel names.
+func FetchKernel(ctx context.Context, release, flavour string) (Kernel, error) {
+	dir, err := CachedKernel(release, flavour)
+	if err != nil {
+		return Kernel{}, err
+	}
+	if k, err := FindKernel(dir); err == nil {
+		return k, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return Kernel{}, err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), "fetch-")
+	if err != nil {
+		return Kernel{}, err
+	}
+	defer os.RemoveAll(tmp)
+	if err := download(ctx, tmp, release, flavour); err != nil {
+		return Kernel{}, fmt.Errorf("fetch the kernel of Debian %s: %w (hint: -kernel DIR takes one that is there)", release, err)
+	}
+	renamed := os.Rename(filepath.Join(tmp, "root"), dir)
+	k, err := FindKernel(dir) // another process may have been faster
+	if err != nil {
+		return Kernel{}, errors.Join(renamed, err)
+	}
+	return k, nil
+}
+
+// download leaves the extracted package in tmp/root.
+func download(ctx context.Context, tmp, release, flavour string) error {
+	sources := fmt.Sprintf("deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian %s main\n", release)
+	if err := os.WriteFile(filepath.Join(tmp, "sources.list"), []byte(sources), 0o644); err != nil {
+		return err
+	}
+	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "preferences.d"} {
+		if err := os.MkdirAll(filepath.Join(tmp, d), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(tmp, "status"), nil, 0o644); err != nil { // nothing is installed
+		return err
+	}
+	apt := func(program string, args ...string) (string, error) {
+		return output(ctx, tmp, program, append([]string{
+			"-qq",
+			"-o", "Dir::State=" + tmp + "/state",
+			"-o", "Dir::State::status=" + tmp + "/status",
+			"-o", "Dir::Cache=" + tmp + "/cache",
+			"-o", "Dir::Etc=" + tmp,
+			"-o", "Dir::Etc::sourceparts=/dev/null",
+			"-o", "APT::Architecture=amd64",
+			"-o", "APT::Sandbox::User=", // its user could not write into our directory
+			"-o", "Acquire::Languages=none",
+			"-o", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
+		}, args...)...)
+	}
+	if _, err := apt("apt-get", "update"); err != nil {
+		return err
+	}
+	meta := map[string]string{"cloud": "linux-image-cloud-amd64", "generic": "linux-image-amd64"}[flavour]
+	if meta == "" {
+		return fmt.Errorf("unknown kernel flavour %q: cloud or generic", flavour)
+	}
+	// The metapackage depends on the package of the current version.
+	depends, err := apt("apt-cache", "depends", meta)
+	if err != nil {
+		return err
+	}
+	_, name, ok := strings.Cut(depends, "Depends: ")
+	if !ok {
+		return fmt.Errorf("package %s depends on no kernel: %s", meta, depends)
+	}
+	name, _, _ = strings.Cut(name, "\n")
+	if _, err := apt("apt-get", "download", name); err != nil {
+		return err
+	}
+	debs, err := filepath.Glob(filepath.Join(tmp, "*.deb"))
+	if err != nil {
+		return err
+	}
+	_, err = output(ctx, tmp, "dpkg-deb", append([]string{"-x"}, append(debs, "root")...)...)
+	return err
+}
+
+// output runs a program in dir; its error ends with what the program said.
+func output(ctx context.Context, dir, program string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = dir
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(stderr.String()))
+	}
+	return string(out), nil
+}

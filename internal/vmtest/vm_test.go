@@ -1,0 +1,162 @@
+package vmtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"plimsoll/internal/vmtest/guest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// needVM returns a kernel to boot. It skips where there is no QEMU or no kernel
+// in the cache, and never downloads one, unless PLIMSOLL_REQUIRE names qemu.
+func needVM(t *testing.T) Kernel {
+	t.Helper()
+	if slices.Contains(strings.Split(os.Getenv("PLIMSOLL_REQUIRE"), ","), "qemu") {
+		k, err := FetchKernel(t.Context(), "bookworm", "cloud")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	if testing.Short() {
+		t.Skip("boots a virtual machine, some ten seconds")
+	}
+	for _, p := range []string{"qemu-system-x86_64", "busybox", "mkfs.ext4"} {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skip(err)
+		}
+	}
+	dir, err := CachedKernel("bookworm", "cloud")
+	if err != nil {
+		t.Skip(err)
+	}
+	k, err := FindKernel(dir)
+	if err != nil {
+		t.Skip(err)
+	}
+	return k
+}
+
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	c := Config{
+		Kernel:   needVM(t),
+		Cgroup:   "v2",
+		Packages: []string{"./testdata/verdicts", "./testdata/panics", "./testdata/hangs"},
+		Users:    []string{"root", "user"},
+		Require:  map[string]string{"root": "root,overlay"},
+		Timeout:  5 * time.Second,
+		Limit:    2 * time.Minute,
+		CPUs:     2, Memory: 1024, Swap: 64,
+		Out: t.TempDir(),
+	}
+	// What newuidmap is for is tested where it is installed.
+	idmap := "skip"
+	if _, err := exec.LookPath("newuidmap"); err == nil {
+		idmap = "pass"
+		c.Programs = []string{"newuidmap"}
+	}
+	var out strings.Builder
+	if err := Run(t.Context(), c, &out); err != ErrTests {
+		t.Fatalf("got error %v, want %v; output:\n%s", err, ErrTests, &out)
+	}
+
+	want := map[string]Outcomes{
+		"root": {
+			"verdicts TestPass": "pass", "verdicts TestFail": "fail", "verdicts TestSkip": "skip",
+			"verdicts TestRequire": "pass", "verdicts TestRootOnly": "pass", "verdicts TestOverlay": "pass",
+			"verdicts TestPivot": "pass", "verdicts TestDelegation": "pass", "verdicts TestSubordinateIDs": "skip",
+			"verdicts TestStaticNode": "pass", "verdicts TestSwap": "pass", "verdicts TestLeavesProcess": "pass",
+			"panics TestPanic": "fail",
+			"hangs TestHang":   "pass",
+		},
+		"user": {
+			"verdicts TestPass": "pass", "verdicts TestFail": "fail", "verdicts TestSkip": "skip",
+			"verdicts TestRequire": "pass", "verdicts TestRootOnly": "skip", "verdicts TestOverlay": "skip",
+			"verdicts TestPivot": "pass", "verdicts TestDelegation": "pass", "verdicts TestSubordinateIDs": idmap,
+			"verdicts TestStaticNode": "pass", "verdicts TestSwap": "pass", "verdicts TestLeavesProcess": "pass",
+			"panics TestPanic": "fail",
+			"hangs TestHang":   "run",
+		},
+	}
+	for user, want := range want {
+		f, err := os.Open(c.results(user))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		all, err := ReadOutcomes(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := Outcomes{}
+		for name, action := range all {
+			got[strings.TrimPrefix(name, "plimsoll/internal/vmtest/testdata/")] = action
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("outcomes as %s (-want +got):\n%s", user, d)
+		}
+	}
+
+	for _, want := range []string{
+		`(?m)^vm: Linux ` + regexp.QuoteMeta(c.Kernel.Release) + `, cgroup v2, init after [\d.]+s$`,
+		`(?m)^    verdicts_test.go:\d+: this test fails on purpose$`,
+		`(?m)^FAIL\t.*/verdicts\t[\d.]+s\tas root: 9 passed, 1 failed, 2 skipped$`,
+		`(?m)^panic: on purpose`,
+		`(?m)^FAIL\t.*/panics\t[\d.]+s\tas user: 0 passed, 1 failed, 0 skipped$`,
+		`(?m)^ok  \t.*/hangs\t[\d.]+s\tas root: 1 passed, 0 failed, 0 skipped$`,
+		`(?m)^panic: test timed out after 5s$`,
+		`(?m)/verdicts\t\tcoverage: 66.7% of statements`,
+	} {
+		if !regexp.MustCompile(want).MatchString(out.String()) {
+			t.Errorf("nothing matches %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("output:\n%s", &out)
+	}
+}
+
+// TestBootFails boots a machine that has no init, and one that has no time: the
+// error must show what the console said.
+func TestBootFails(t *testing.T) {
+	t.Parallel()
+	k := needVM(t)
+	dir := t.TempDir()
+	m := machine{
+		kernel: k.Image, initrd: filepath.Join(dir, "initrd"), disk: filepath.Join(dir, "disk"),
+		console: filepath.Join(dir, "console,log"), cpus: 1, memory: 512,
+	}
+	f, err := os.Create(m.initrd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := (tree{}).writeCpio(f); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(m.disk, make([]byte, 1<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ignore := func(guest.Event) error { return nil }
+	err = m.boot(t.Context(), ignore)
+	if err == nil || !strings.Contains(err.Error(), "Kernel panic - not syncing: VFS") {
+		t.Errorf("without init: got error %v, want the console with a kernel panic", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, fmt.Errorf("no time"))
+	defer cancel()
+	err = m.boot(ctx, ignore)
+	if err == nil || !strings.HasPrefix(err.Error(), "virtual machine killed: no time; last lines of its console:") {
+		t.Errorf("without time: got error %v", err)
+	}
+}
