@@ -54,10 +54,11 @@ func judge(workloads []Workload) Rules {
 func floor(m Metric, base runner.Key) *float64 {
 	var highest *float64
 	for _, row := range m.Rows {
-		if row.Role != Control || row.Comparison.Interval == nil {
+		interval := row.controlInterval()
+		if interval == nil {
 			continue
 		}
-		f := stat.Deviation(*row.Comparison.Interval)
+		f := stat.Deviation(*interval)
 		if row.Comparison.Baseline == base {
 			return &f
 		}
@@ -79,4 +80,13 @@ func roundsNeeded(c *Comparison, rules Rules) int {
 		return 0
 	}
 	return n
+}
+
+// controlInterval is the interval of an A/A control's ratio to the baseline;
+// nil for another row, and where the baseline has no samples of the metric.
+func (row Row) controlInterval() *stat.Interval {
+	if row.Role != Control || row.Comparison == nil {
+		return nil
+	}
+	return row.Comparison.Interval
 }

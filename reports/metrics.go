@@ -22,8 +22,8 @@ var metrics = []metric{
 	{name: "start_to_ready", title: "Start to first instruction", does: "reaches its first instruction"},
 	{name: "start_to_serial", title: "Start to serial console", does: "boots"},
 	{name: "stop", title: "Stop", does: "stops"},
-	{name: "remove", title: "Remove", does: "is removed"},
 	{name: "launch_rate", title: "Launch rate", does: "launches"},
+	{name: "memory_per_instance", title: "Memory per instance", does: "takes memory"},
 	{name: "flops", title: "LINPACK", does: "solves LINPACK"},
 	{name: "integer", title: "Integer loop", does: "computes integers"},
 	{name: "syscall", title: "System calls", does: "makes system calls"},
@@ -43,8 +43,8 @@ var metrics = []metric{
 	{name: "metadata", title: "File metadata", does: "creates and removes files"},
 	{name: "round_trip", title: "Network round trip", does: "answers a round trip"},
 	{name: "provision", title: "Provision a root", containerOnly: true},
+	{name: "remove", title: "Remove", containerOnly: true},
 	{name: "cgroup_create", title: "Make control groups", containerOnly: true},
-	{name: "memory_per_instance", title: "Memory per instance", containerOnly: true},
 	{name: "cleanup_debt", title: "Cleanup debt", containerOnly: true},
 }
 

@@ -87,8 +87,8 @@ func newRunView(run Run, number int, budget *plotBudget) runView {
 				v.Omitted++
 			}
 			for _, row := range m.Rows {
-				if row.Role == Control && row.Comparison.Interval != nil {
-					v.Noise = append(v.Noise, noiseView{w.Name, m.Name, row.Comparison.Interval, row.Comparison.Ratio.Value, stat.Deviation(*row.Comparison.Interval)})
+				if interval := row.controlInterval(); interval != nil {
+					v.Noise = append(v.Noise, noiseView{w.Name, m.Name, interval, row.Comparison.Ratio.Value, stat.Deviation(*interval)})
 				}
 			}
 		}

@@ -210,8 +210,8 @@ func noiseLine(run Run) string {
 		for _, m := range w.Metrics {
 			highest := -1.0
 			for _, row := range m.Rows {
-				if row.Role == Control && row.Comparison.Interval != nil {
-					highest = max(highest, stat.Deviation(*row.Comparison.Interval))
+				if interval := row.controlInterval(); interval != nil {
+					highest = max(highest, stat.Deviation(*interval))
 				}
 			}
 			if highest >= 0 {

@@ -132,7 +132,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 // files and its cgroup. Clones and cgroups are timed: they are metrics of
 // their own, outside the start.
 func (t *trial) make(i runtimes.Instance, stdout func() (*os.File, error)) error {
-	container := t.runtime.info.Container
+	timed := t.timesLifecycle()
 	var err error
 	if t.stderr, err = t.memfd("stderr"); err != nil {
 		return err
@@ -144,7 +144,7 @@ func (t *trial) make(i runtimes.Instance, stdout func() (*os.File, error)) error
 		if in.clone, err = makeClone(t.key.Storage, filepath.Join(t.base, strconv.Itoa(n)), t.dir.image, t.runtime.info.MountsRoot); err != nil {
 			return stage("provision", err)
 		}
-		if container {
+		if timed {
 			t.sample(n, "provision", seconds(launch.Now()-begin))
 		}
 		if in.stdout, err = stdout(); err != nil {
@@ -169,11 +169,17 @@ func (t *trial) make(i runtimes.Instance, stdout func() (*os.File, error)) error
 		if in.c, err = t.runtime.runtime.Create(background(), one); err != nil {
 			return stage("create", err)
 		}
-		if created := in.c.Timing().Created; container && t.limits.Any() && created > 0 {
+		if created := in.c.Timing().Created; timed && t.limits.Any() && created > 0 {
 			t.sample(n, "cgroup_create", created.Seconds())
 		}
 	}
 	return nil
+}
+
+// timesLifecycle reports whether the trial is about making and removing: of a
+// workload's container that would be one figure more, and no news.
+func (t *trial) timesLifecycle() bool {
+	return t.runtime.info.Container && t.key.Workload == "startup"
 }
 
 // remove takes all instances away.
@@ -184,7 +190,7 @@ func (t *trial) remove(ctx context.Context) error {
 			begin := launch.Now()
 			if err := in.c.Remove(ctx); err != nil {
 				errs = append(errs, err)
-			} else if t.runtime.info.Container {
+			} else if t.timesLifecycle() {
 				t.sample(n, "remove", seconds(launch.Now()-begin))
 			}
 		}
