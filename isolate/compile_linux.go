@@ -23,7 +23,15 @@ type compiler struct {
 // comes into its cgroup, of which only files have to be written: the caller
 // sets Program.Group for the unified hierarchy.
 func Compile(s *Spec, files [3]int, join cgroup.Join) *launch.Program {
-	c := compiler{launch.New(files), s}
+	p := &launch.Program{}
+	compile(p, s, files, join)
+	return p
+}
+
+// compile is Compile in the memory of a program that is no longer used.
+func compile(p *launch.Program, s *Spec, files [3]int, join cgroup.Join) {
+	p.Reset(files)
+	c := compiler{p, s}
 	c.NoStamps, c.CopyMemory = s.NoStamps, s.CopyMemory
 	// The cgroup namespace's root is the group its maker is in, so it is made
 	// only once the child is in its own. A time namespace's offsets are set
@@ -72,7 +80,6 @@ func Compile(s *Spec, files [3]int, join cgroup.Join) *launch.Program {
 		c.chdir("chdir", s.Dir)
 	}
 	c.Exec(s.Path, append([]string{s.Path}, s.Args...), s.Env)
-	return c.Program
 }
 
 func (c compiler) prctl(phase string, option int, arg launch.Arg, try unix.Errno) {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/launch"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -107,7 +108,8 @@ func TestValidateNamesTheField(t *testing.T) {
 
 func BenchmarkCompile(b *testing.B) {
 	s := full()
+	p := &launch.Program{}
 	for b.Loop() {
-		Compile(&s, [3]int{5, 6, 6}, cgroup.Join{})
+		compile(p, &s, [3]int{5, 6, 6}, cgroup.Join{})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +19,7 @@ import (
 type Engine struct {
 	run      *cgroup.Run
 	launcher launch.Launcher
+	programs sync.Pool // of *launch.Program
 	null     *os.File
 	bare     int  // descriptor of the run's group of bare processes, -1 without one
 	timeExec bool // execve enters the time namespace that was unshared before
@@ -124,7 +126,12 @@ func (c *Container) Start(ctx context.Context) error {
 	if c.proc != nil {
 		return errors.New("start: the container was started before")
 	}
-	program := Compile(&c.spec, c.files(), c.join)
+	program, _ := c.engine.programs.Get().(*launch.Program)
+	if program == nil {
+		program = &launch.Program{}
+	}
+	defer c.engine.programs.Put(program)
+	compile(program, &c.spec, c.files(), c.join)
 	program.Group = c.engine.bare
 	if c.group != nil {
 		fd, err := openGroup(c.join)

@@ -36,7 +36,7 @@ func startYardstick(t *testing.T, rootfs string) *yardstick {
 	t.Helper()
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "bound")
-	compile(t, "-O2", "-o", bin, "testdata/bound.c")
+	cc(t, "-O2", "-o", bin, "testdata/bound.c")
 	cmd := exec.Command(bin, "--serve", rootfs, dir)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -54,7 +54,7 @@ func startYardstick(t *testing.T, rootfs string) *yardstick {
 	return &yardstick{in, bufio.NewReader(out)}
 }
 
-func compile(t *testing.T, args ...string) {
+func cc(t *testing.T, args ...string) {
 	t.Helper()
 	if out, err := exec.Command("cc", args...).CombinedOutput(); err != nil {
 		t.Fatalf("cc %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -85,7 +85,7 @@ func image(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	compile(t, "-O2", "-static", "-nostdlib", "-o", filepath.Join(dir, "true"), "testdata/true.c")
+	cc(t, "-O2", "-static", "-nostdlib", "-o", filepath.Join(dir, "true"), "testdata/true.c")
 	return dir
 }
 

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unsafe"
 )
@@ -13,23 +14,31 @@ type code struct {
 	calls  []call
 	arena  []byte
 	phases []string // in order; a phase begins where its name changes
-	first  []int    // index of the first call of each phase
 }
 
 const pointerSize = int(unsafe.Sizeof(uintptr(0)))
 
-// encode lays out p for the child of slot s.
-func encode(p *Program, s *slot) (*code, error) {
+// encode lays out p for the child of slot s, in memory that it used before
+// where that suffices.
+func (c *code) encode(p *Program, s *slot) error {
 	if err := checkStrings(p.Ops); err != nil {
-		return nil, err
+		return err
 	}
-	c := &code{calls: make([]call, len(p.Ops)), arena: make([]byte, arenaSize(p.Ops))}
+	if n := arenaSize(p.Ops); cap(c.arena) < n {
+		c.arena = make([]byte, n)
+	}
+	c.arena = c.arena[:cap(c.arena)]
+	c.calls = slices.Grow(c.calls[:0], len(p.Ops))[:len(p.Ops)]
+	clear(c.calls)
+	c.phases = c.phases[:0]
 	used := 0
 	align := func() { used = (used + 7) &^ 7 }
 	// place copies s, and a NUL, into the arena.
 	place := func(s string) uintptr {
 		at := uintptr(unsafe.Pointer(&c.arena[used]))
-		used += copy(c.arena[used:], s) + 1
+		used += copy(c.arena[used:], s)
+		c.arena[used] = 0
+		used++
 		return at
 	}
 	for i, op := range p.Ops {
@@ -37,7 +46,6 @@ func encode(p *Program, s *slot) (*code, error) {
 		out.nr, out.keep, out.want, out.try = op.Call, op.Keep, uintptr(op.Want), op.Try
 		if len(c.phases) == 0 || c.phases[len(c.phases)-1] != op.Phase {
 			c.phases = append(c.phases, op.Phase)
-			c.first = append(c.first, i)
 			if !p.NoStamps {
 				out.stamp = uint8(min(len(c.phases), maxPhases))
 			}
@@ -58,6 +66,7 @@ func encode(p *Program, s *slot) (*code, error) {
 					*(*uintptr)(unsafe.Pointer(&c.arena[at])) = place(s)
 					at += pointerSize
 				}
+				*(*uintptr)(unsafe.Pointer(&c.arena[at])) = 0
 			case argSlotPID:
 				out.args[k] = uintptr(unsafe.Pointer(&s.pid))
 			case argSlotMaps:
@@ -70,9 +79,9 @@ func encode(p *Program, s *slot) (*code, error) {
 		}
 	}
 	if len(c.phases) > maxPhases {
-		return nil, fmt.Errorf("launch program of %d phases: at most %d can be timed", len(c.phases), maxPhases)
+		return fmt.Errorf("launch program of %d phases: at most %d can be timed", len(c.phases), maxPhases)
 	}
-	return c, nil
+	return nil
 }
 
 // checkStrings refuses what a NUL would cut short.

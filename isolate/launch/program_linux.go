@@ -65,7 +65,14 @@ type Program struct {
 // New begins a program whose child gets copies of those descriptors, and in
 // no cgroup of version 2.
 func New(files [3]int) *Program {
-	return &Program{Group: -1, Files: files, Ops: make([]Op, 0, 128), args: make([]Arg, 0, 384)}
+	p := &Program{}
+	p.Reset(files)
+	return p
+}
+
+// Reset makes p a new program in the memory of the old one.
+func (p *Program) Reset(files [3]int) {
+	*p = Program{Group: -1, Files: files, Ops: p.Ops[:0], args: p.args[:0]}
 }
 
 // Add appends an operation with these arguments, at most six.

@@ -122,7 +122,7 @@ func TestChildGetsNothingElse(t *testing.T) {
 	defer r.Close()
 	p := New([3]int{int(devNull.Fd()), int(w.Fd()), int(devNull.Fd())})
 	p.Descriptors()
-	script := "for n in 0 1 2 3 4 5 6 7 8 9; do test -e /proc/$$/fd/$n && echo $n; done; grep SigBlk /proc/$$/status"
+	script := "for n in 0 1 2 3 4 5 6 7 8 9; do test -e /proc/$$/fd/$n && echo $n; done; while read k v; do case $k in SigBlk:) echo $k $v; esac; done < /proc/self/status"
 	p.Exec("/bin/sh", []string{"sh", "-c", script}, nil)
 	proc := start(t, &l, p)
 	w.Close()
@@ -261,8 +261,9 @@ func BenchmarkEncode(b *testing.B) {
 		p.WriteFile("file", "/some/path/of/usual/length", "0", "")
 	}
 	var s slot
+	var c code
 	for b.Loop() {
-		if _, err := encode(p, &s); err != nil {
+		if err := c.encode(p, &s); err != nil {
 			b.Fatal(err)
 		}
 	}
