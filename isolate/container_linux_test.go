@@ -221,19 +221,24 @@ func snapshot(t *testing.T) map[string]int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
 	tasks, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
 	if err != nil {
 		tasks = nil // CONFIG_PROC_CHILDREN is off
 	}
 	return map[string]int{
 		"mounts":      bytes.Count(mounts, []byte(filepath.Dir(t.TempDir()))), // those of others come and go
-		"descriptors": len(fds),
+		"descriptors": len(descriptors(t)),
 		"children":    len(strings.Fields(string(tasks))),
 	}
+}
+
+func descriptors(t *testing.T) []os.DirEntry {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
 }
 
 // spec is a whole container that does an act.

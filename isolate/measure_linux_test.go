@@ -2,6 +2,7 @@ package isolate
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -11,8 +12,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"plimsoll/isolate/cgroup"
 )
 
 // The measurements in this file hold the engine against testdata/bound.c, a C
@@ -25,6 +29,12 @@ func needMeasure(t *testing.T) {
 		t.Skip("a measurement: run with PLIMSOLL_MEASURE=1, alone on the machine")
 	}
 }
+
+// Rungs of bound's ladder.
+const (
+	boundBare = 0
+	boundSix  = 8 // six namespaces, overlay root, proc, pivot_root
+)
 
 // yardstick is bound --serve: one launch for each rung asked for.
 type yardstick struct {
@@ -61,17 +71,20 @@ func cc(t *testing.T, args ...string) {
 	}
 }
 
-// launch takes rung n of the ladder: seconds from request to exit.
-func (y *yardstick) launch(t *testing.T, n int) float64 {
+// launch takes n launches of a rung: seconds from request to exit, of the last.
+func (y *yardstick) launch(t *testing.T, rung, n int) float64 {
 	t.Helper()
-	fmt.Fprintf(y.in, "%d", n)
-	line, err := y.out.ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns, err := strconv.ParseFloat(strings.TrimSpace(line), 64)
-	if err != nil {
-		t.Fatal(err)
+	io.WriteString(y.in, strings.Repeat(strconv.Itoa(rung), n))
+	var ns float64
+	for range n {
+		line, err := y.out.ReadString('\n')
+		if err == nil {
+			ns, err = strconv.ParseFloat(strings.TrimSpace(line), 64)
+		}
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
 	}
 	return ns / 1e9
 }
@@ -89,60 +102,43 @@ func image(t *testing.T) string {
 	return dir
 }
 
-// TestMeasureAgainstYardstick alternates ABBA with the yardstick, at the same
-// pace and with the same program.
-func TestMeasureAgainstYardstick(t *testing.T) {
+// measuring is an engine as a run has it: with a marker cgroup, on a thread
+// of its own.
+func measuring(t *testing.T) *Engine {
+	t.Helper()
 	needMeasure(t)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	root := image(t)
-	y := startYardstick(t, root)
-	e := newTestEngine(t)
-	for _, tt := range []struct {
-		name string
-		rung int
-		spec func() Spec
-	}{
-		{"bare", 0, func() Spec { return Spec{Path: root + "/true", Args: []string{"true"}} }},
-		{"six, overlay root, proc, pivot", 8, func() Spec { return rungRoot(t, root) }},
-	} {
-		for _, gap := range []time.Duration{0, 20 * time.Millisecond} {
-			var a, b []float64
-			spec := tt.spec()
-			spec.DieWithParent = true
-			ours := func() float64 {
-				c, err := e.Create(spec)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := c.Start(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				exit, err := c.Wait(t.Context())
-				if err != nil || !exit.OK() {
-					t.Fatal(exit, err)
-				}
-				return float64(exit.At-c.Requested()) / 1e9
-			}
-			for i := range 200 {
-				for k := range 4 {
-					time.Sleep(gap)
-					if (k == 0 || k == 3) == (i%2 == 0) {
-						a = append(a, ours())
-					} else {
-						b = append(b, y.launch(t, tt.rung))
-					}
-				}
-			}
-			slices.Sort(a)
-			slices.Sort(b)
-			ma, mb := a[len(a)/2], b[len(b)/2]
-			t.Logf("%s, gap %v: ours %.0f µs, yardstick %.0f µs, ratio %.3f", tt.name, gap, ma*1e6, mb*1e6, ma/mb)
-		}
+	needRoot(t)
+	host, err := cgroup.Detect("/")
+	if err != nil {
+		t.Fatal(err)
 	}
+	run, err := host.NewRun(fmt.Sprintf("measure-%d", os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewEngine(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread()
+	t.Cleanup(func() {
+		runtime.UnlockOSThread()
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := run.Remove(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
 }
 
-func rungRoot(t *testing.T, lower string) Spec {
+func bareTrue(root string) Spec {
+	return Spec{Path: root + "/true", Args: []string{"true"}, DieWithParent: true}
+}
+
+// sixTrue does what bound's last rung does.
+func sixTrue(t *testing.T, lower string) Spec {
 	dir := t.TempDir()
 	for _, d := range []string{"merged", "upper", "work"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
@@ -150,17 +146,171 @@ func rungRoot(t *testing.T, lower string) Spec {
 		}
 	}
 	return Spec{
-		Path: "/true", Args: []string{"true"}, Namespaces: AllSix, Hostname: "c", Proc: true,
+		Path: "/true", Args: []string{"true"}, Namespaces: AllSix, Hostname: "c", Proc: true, DieWithParent: true,
 		Root: &Root{Path: dir + "/merged", Overlay: &Overlay{Lower: []string{lower}, Upper: dir + "/upper", Work: dir + "/work"}},
 	}
 }
 
-func newTestEngine(t *testing.T) *Engine {
+// startToExit runs the spec once: seconds.
+func startToExit(t *testing.T, e *Engine, s Spec) float64 {
 	t.Helper()
-	e, err := NewEngine(nil)
+	c, err := e.Create(s)
+	if err == nil {
+		err = c.Start(t.Context())
+	}
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	exit, err := c.Wait(t.Context())
+	if err != nil || !exit.OK() {
+		t.Error(exit, err)
+	}
+	return float64(exit.At-c.Requested()) / 1e9
+}
+
+// abba alternates a and b, ABBA and BAAB, after the same gap each.
+func abba(rounds int, gap time.Duration, a, b func() float64) (as, bs []float64) {
+	for i := range rounds {
+		for k := range 4 {
+			time.Sleep(gap)
+			if (k == 0 || k == 3) == (i%2 == 0) {
+				as = append(as, a())
+			} else {
+				bs = append(bs, b())
+			}
+		}
+	}
+	return as, bs
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
+
+// TestMeasureStart holds start to exit against the yardstick: at most 1.25 of
+// it, bare and as a container.
+func TestMeasureStart(t *testing.T) {
+	e := measuring(t)
+	root := image(t)
+	y := startYardstick(t, root)
+	for _, tt := range []struct {
+		name string
+		rung int
+		spec Spec
+	}{
+		{"bare", boundBare, bareTrue(root)},
+		{"six, overlay root, proc, pivot", boundSix, sixTrue(t, root)},
+	} {
+		for _, gap := range []time.Duration{0, 20 * time.Millisecond} {
+			a, b := abba(200, gap,
+				func() float64 { return startToExit(t, e, tt.spec) },
+				func() float64 { return y.launch(t, tt.rung, 1) })
+			t.Logf("%s, gap %v: %.0f µs, yardstick %.0f µs, ratio %.3f (wanted: at most 1.25)",
+				tt.name, gap, median(a)*1e6, median(b)*1e6, median(a)/median(b))
+		}
+	}
+}
+
+// TestMeasureStamps compares starts with and without the clock readings.
+func TestMeasureStamps(t *testing.T) {
+	e := measuring(t)
+	with := sixTrue(t, image(t))
+	without := with
+	without.NoStamps = true
+	a, b := abba(500, 0,
+		func() float64 { return startToExit(t, e, with) },
+		func() float64 { return startToExit(t, e, without) })
+	t.Logf("with stamps %.0f µs, without %.0f µs, ratio %.4f (wanted: at most 1.02)", median(a)*1e6, median(b)*1e6, median(a)/median(b))
+}
+
+// TestMeasureLaunchRate launches from two threads, against two processes of
+// the yardstick: at least 0.8 of their rate.
+func TestMeasureLaunchRate(t *testing.T) {
+	e := measuring(t)
+	root := image(t)
+	const each = 150
+	both := func(work func(worker int)) float64 {
+		var wg sync.WaitGroup
+		begin := time.Now()
+		for worker := range 2 {
+			wg.Go(func() {
+				runtime.LockOSThread()
+				work(worker)
+			})
+		}
+		wg.Wait()
+		return 2 * each / time.Since(begin).Seconds()
+	}
+	for _, tt := range []struct {
+		name  string
+		rung  int
+		specs [2]Spec
+	}{
+		{"bare", boundBare, [2]Spec{bareTrue(root), bareTrue(root)}},
+		{"six, overlay root, proc, pivot", boundSix, [2]Spec{sixTrue(t, root), sixTrue(t, root)}},
+	} {
+		yards := [2]*yardstick{startYardstick(t, root), startYardstick(t, root)}
+		a, b := abba(8, 10*time.Millisecond,
+			func() float64 {
+				return both(func(w int) {
+					for range each {
+						startToExit(t, e, tt.specs[w])
+					}
+				})
+			},
+			func() float64 { return both(func(w int) { yards[w].launch(t, tt.rung, each) }) })
+		t.Logf("%s, two workers: %.0f/s, yardstick %.0f/s, ratio %.3f (wanted: at least 0.8)", tt.name, median(a), median(b), median(a)/median(b))
+	}
+}
+
+// TestMeasureKept starts a fleet of 1,000 and looks at what the harness
+// itself keeps: at most 16 KiB each.
+func TestMeasureKept(t *testing.T) {
+	e := measuring(t)
+	root := image(t)
+	cc(t, "-O2", "-static", "-nostdlib", "-DWAIT", "-o", filepath.Join(root, "wait"), "testdata/true.c")
+	const n = 1000
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before, beforeRSS, goroutines, fds := heap(), rss(t), runtime.NumGoroutine(), len(descriptors(t))
+	var fleet []*Container
+	for range n {
+		spec := sixTrue(t, root)
+		spec.Path = "/wait"
+		c, err := e.Create(spec)
+		if err == nil {
+			err = c.Start(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		fleet = append(fleet, c)
+	}
+	t.Logf("of each of %d containers the harness keeps %d B of heap, %d B of resident memory (wanted: at most 16384); %d goroutines, %d descriptors more in all",
+		n, (heap()-before)/n, (rss(t)-beforeRSS)/n, runtime.NumGoroutine()-goroutines, len(descriptors(t))-fds)
+	for _, c := range fleet {
+		if err := c.Remove(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// rss is the resident memory of this process, in bytes (proc_pid_statm(5)).
+func rss(t *testing.T) int64 {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { e.Close() })
-	return e
+	pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages * int64(os.Getpagesize())
 }
