@@ -33,13 +33,16 @@ func compile(p *launch.Program, s *Spec, files [3]int, join cgroup.Join) {
 	p.Reset(files)
 	c := compiler{p, s}
 	c.NoStamps, c.CopyMemory = s.NoStamps, s.CopyMemory
-	// The cgroup namespace's root is the group its maker is in, so it is made
-	// only once the child is in its own. A time namespace's offsets are set
+	// The cgroup namespace's root is the group its maker is in: a child that
+	// has to join groups makes it after that. A time namespace's offsets are set
 	// before anyone is in it: the child goes in by its execve. A child that has
 	// its memory to itself may be born in one.
-	later := Cgroup | Time
-	if s.CopyMemory && s.TimeOffset == 0 {
-		later = Cgroup
+	var later Namespaces
+	if len(join.Files) > 0 {
+		later |= Cgroup
+	}
+	if !s.CopyMemory || s.TimeOffset != 0 {
+		later |= Time
 	}
 	c.Flags = uint64(s.Namespaces &^ later)
 

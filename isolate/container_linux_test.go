@@ -349,12 +349,15 @@ func TestWholeContainer(t *testing.T) {
 	}
 }
 
+// TestCgroupNamespaceRoot has a container in a group by birth and one that
+// joins groups: neither sees where on the host they are.
 func TestCgroupNamespaceRoot(t *testing.T) {
 	f := newFixture(t)
-	got := f.output(func(s *Spec) { s.Limits.PIDs = 100 })
-	_, groups, _ := strings.Cut(got, "cgroup ")
-	if strings.Contains(groups, "plimsoll") {
-		t.Errorf("the container sees the path of its cgroup:\n%s", groups)
+	for _, limits := range []cgroup.Limits{{}, {PIDs: 100}} {
+		got := f.output(func(s *Spec) { s.Limits = limits })
+		if _, groups, _ := strings.Cut(got, "cgroup "); !strings.Contains(groups, ":/\n") || strings.Contains(groups, "plimsoll") {
+			t.Errorf("with limits %+v the container sees\n%s", limits, groups)
+		}
 	}
 }
 
