@@ -87,4 +87,3 @@ func rule(pkg string) string {
 	}
 	return pkg
 }
-

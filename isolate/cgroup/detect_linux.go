@@ -41,8 +41,8 @@ func detect(root string, may access) (*Host, error) {
 	h := &Host{root: root}
 	for _, m := range parseMemberships(b) {
 		mount := m.find(mounts)
-		if mount == nil || m.version() == 1 && len(m.controllers) == 0 {
-			continue // not visible here, or systemd's own, which limits and counts nothing
+		if mount == nil {
+			continue // not visible here
 		}
 		at := Hierarchy{Version: m.version(), Mount: filepath.Join(root, mount.Mountpoint), Controllers: m.controllers}
 		if below, ok := within(m.path, mount.Root); ok {

@@ -21,7 +21,7 @@ type Host struct {
 type Hierarchy struct {
 	Version     int          // 1 or 2
 	Mount       string       // where it is mounted
-	Controllers []Controller // v1: attached to it; v2: what Parent can hand on (on a hybrid host often nothing)
+	Controllers []Controller // v1: attached to it, none to systemd's own; v2: what Parent can hand on (on a hybrid host often nothing)
 	Own         string       // directory of our own group, "" when it lies outside the mount
 	Parent      string       // directory under which run groups are made
 	Err         error        // why no group can be made there, nil when one can

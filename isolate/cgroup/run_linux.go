@@ -55,7 +55,9 @@ func (h *Host) NewRun(name string) (*Run, error) {
 var validName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,127}$`)
 
 // RunPaths gives the directories that a run of this name may make, in every usable
-// hierarchy, before any is made: what a ledger needs for Clean.
+// hierarchy, before any is made: what a ledger needs for Clean. A container
+// runtime that is given a group of the run's makes it in all of them,
+// systemd's own included.
 func (h *Host) RunPaths(name string) []string {
 	var paths []string
 	for i := range h.Hierarchies {

@@ -1,0 +1,50 @@
+# build: the program. test: all tests; as root, those of the kernel too.
+# measure: figures against yardsticks, on a quiet host. lint: what must be clean.
+
+.PHONY: build test measure lint tools
+
+GO ?= go
+
+build:
+	CGO_ENABLED=0 $(GO) build ./cmd/bench
+
+# What a test finds missing it skips, unless it is named here: as root on a
+# host of our own, nothing that these stand for may go untested.
+ifeq ($(shell id -u),0)
+export PLIMSOLL_REQUIRE ?= linux,root,cgroup,binutils,setpriv
+endif
+
+# The race detector needs a C compiler.
+test: tools
+	$(GO) test -race -timeout 10m ./...
+
+measure: tools
+	PLIMSOLL_MEASURE=1 $(GO) test -run 'Measure|Kill|Interrupt' -v -count=1 -p 1 -timeout 2h ./...
+
+# Programs that tests use, and the Debian packages that have them. Root on a
+# system with apt-get gets what is missing; others skip those tests.
+TOOLS = cc:gcc,libc6-dev as:binutils \
+	aarch64-linux-gnu-as:binutils-aarch64-linux-gnu x86_64-linux-gnu-as:binutils-x86-64-linux-gnu \
+	qemu-aarch64-static:qemu-user-static runc:runc crun:crun bwrap:bubblewrap \
+	fio:fio busybox:busybox-static newuidmap:uidmap setpriv:util-linux strace:strace
+
+tools:
+	@missing=; \
+	for tool in $(TOOLS); do \
+		command -v $${tool%%:*} >/dev/null || missing="$$missing $$(echo $${tool#*:} | tr , ' ')"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing && exit 0; \
+	fi; \
+	echo "some tests will be skipped for want of:$$missing"
+
+# What is pure builds and runs on macOS too; what measures, on both architectures.
+lint:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+	CGO_ENABLED=0 GOARCH=amd64 $(GO) build ./...
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) vet ./...
+	GOOS=darwin GOARCH=arm64 $(GO) vet ./profiles ./runner ./reports/... ./cmd/bench
