@@ -86,7 +86,7 @@ func difference(m Metric, ratio float64) string {
 func doubt(c *Comparison, rules Rules) string {
 	switch {
 	case c.Judged == nil:
-		return fmt.Sprintf("%s are too few to tell", counted(c.Ratio.Rounds, "round"))
+		return counted(c.Ratio.Rounds, "round") + " cannot tell"
 	case c.Floor != nil && *c.Floor > rules.Margin:
 		return fmt.Sprintf("not clearly beyond the noise floor of %s", percent(*c.Floor))
 	case c.Rounds > c.Ratio.Rounds:

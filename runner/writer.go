@@ -3,6 +3,7 @@ package runner
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -28,30 +29,49 @@ type Writer struct {
 // the header and the plan's skips. It fills in the header's Kind, Schema,
 // Seed, Profile, Trials and Plan, and Started where that is zero, and adds the
 // plan's [Plan.Levels] to its Levels.
-func CreateJournal(dir string, h Header, p Plan) (*Writer, error) {
-	h, err := p.header(h)
+func CreateJournal(dir string, h Header, p Plan) (_ *Writer, err error) {
+	h, err = p.header(h)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, JournalName), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o644)
-	if os.IsExist(err) {
-		return nil, fmt.Errorf("create journal: %w: choose another directory, or continue that run with --resume %s", err, dir)
-	}
+	// A journal begins whole: it is written under another name first, so that
+	// a kill leaves one that reads, or none.
+	f, err := os.CreateTemp(dir, headless)
 	if err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
 	}
 	w := &Writer{file: f, started: h.Started, result: Result{Planned: h.Trials}}
+	defer func() {
+		if err != nil {
+			w.file.Close()
+			os.Remove(f.Name())
+		}
+	}()
 	w.result.skips(p.Skips)
 	records := []any{h}
 	for _, s := range p.Skips {
 		records = append(records, s)
 	}
-	if err := w.write(records...); err != nil {
-		f.Close()
+	path := filepath.Join(dir, JournalName)
+	if err := errors.Join(w.write(records...), f.Chmod(0o644), w.sync()); err != nil {
 		return nil, err
 	}
-	return w, w.sync()
+	if _, err := os.Lstat(path); err == nil {
+		return nil, fmt.Errorf("create journal: %s exists: choose another directory, or continue that run with --resume %s", path, dir)
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return nil, fmt.Errorf("create journal: %w", err)
+	}
+	f.Close()
+	if w.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0); err != nil {
+		return nil, fmt.Errorf("create journal: %w", err)
+	}
+	return w, nil
 }
+
+// headless is the name of a journal without its header, a pattern of
+// os.CreateTemp.
+const headless = ".samples-*.jsonl"
 
 // header completes a header with what the plan says.
 func (p Plan) header(h Header) (Header, error) {

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"plimsoll/reports"
 	"plimsoll/runner"
@@ -31,6 +33,9 @@ const (
 func newResults(dir string) (r results, err error) {
 	r = results{dir: dir, owner: ownerBehindSudo(os.Geteuid(), os.Getenv)}
 	entries, err := os.ReadDir(dir)
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
+		return strings.HasPrefix(e.Name(), ".") // of a run that was killed before it had a journal
+	})
 	switch {
 	case err == nil && len(entries) > 0:
 		if _, err := os.Stat(filepath.Join(dir, runner.JournalName)); err == nil {
