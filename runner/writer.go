@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -57,7 +58,7 @@ func CreateJournal(dir string, h Header, p Plan) (_ *Writer, err error) {
 		return nil, err
 	}
 	if _, err := os.Lstat(path); err == nil {
-		return nil, fmt.Errorf("create journal: %s exists: choose another directory, or continue that run with --resume %s", path, dir)
+		return nil, fmt.Errorf("create journal: %s: %w: choose another directory, or continue that run with --resume %s", path, fs.ErrExist, dir)
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
 		return nil, fmt.Errorf("create journal: %w", err)
