@@ -50,8 +50,11 @@ func compile(p *launch.Program, s *Spec, files [3]int, join cgroup.Join) {
 	if s.DieWithParent {
 		c.parentDeathSignal() // also here: a mount may hang
 	}
-	if s.NewSession {
+	switch {
+	case s.NewSession:
 		c.Add(launch.Op{Phase: "setsid", Call: unix.SYS_SETSID})
+	case s.NewGroup:
+		c.Add(launch.Op{Phase: "setpgid", Call: unix.SYS_SETPGID}, launch.Number(0), launch.Number(0))
 	}
 	for _, file := range join.Files {
 		c.WriteFile("join cgroups", file, "0", "a cgroup that is removed while a container starts cannot be joined")

@@ -46,7 +46,8 @@ type Spec struct {
 	Capabilities *Capabilities // nil leaves them as they are
 	User         *User         // nil stays what the harness is, or root of a user namespace
 
-	NewSession    bool // setsid: out of the reach of the terminal's signals
+	NewSession    bool // setsid, as a container host does; autogroup scheduling makes it cost some 15 µs
+	NewGroup      bool // setpgid: out of the reach of Ctrl-C at the harness's terminal
 	DieWithParent bool // killed when the thread that started it ends
 
 	// Group names the container's cgroup below the run's; "" is the run's

@@ -172,12 +172,24 @@ func (t *textWriter) verdict(m Metric, row Row) string {
 	return s
 }
 
+// wrapIndented wraps a cell and keeps its indent, on the lines that follow
+// with two more.
+func wrapIndented(cell string, width int) string {
+	content := strings.TrimLeft(cell, " ")
+	indent := cell[:len(cell)-len(content)]
+	if len(indent) == 0 || text.StringWidthWithoutEscSequences(cell) <= width {
+		return text.WrapText(cell, width)
+	}
+	lines := strings.Split(text.WrapSoft(content, width-len(indent)-2), "\n")
+	return indent + strings.Join(lines, "\n"+indent+"  ")
+}
+
 // table writes aligned rows, indented by two. The first column is on the left
 // and gets what the others leave of the width: a longer label is wrapped.
 func (t *textWriter) table(rows []table.Row, aligns ...text.Align) {
 	const indent, gap = 2, 2
 	room := Columns - indent
-	configs := []table.ColumnConfig{{Number: 1, WidthMaxEnforcer: text.WrapText}}
+	configs := []table.ColumnConfig{{Number: 1, WidthMaxEnforcer: wrapIndented}}
 	for i, align := range aligns {
 		widest := 0
 		for _, row := range rows {

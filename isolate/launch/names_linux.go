@@ -28,6 +28,7 @@ var callNames = map[uintptr]string{
 	unix.SYS_SETGID:         "setgid",
 	unix.SYS_SETGROUPS:      "setgroups",
 	unix.SYS_SETHOSTNAME:    "sethostname",
+	unix.SYS_SETPGID:        "setpgid",
 	unix.SYS_SETRESGID:      "setresgid",
 	unix.SYS_SETRESUID:      "setresuid",
 	unix.SYS_SETSID:         "setsid",

@@ -126,6 +126,10 @@ func (e *Executor) lacks() []runner.Lack {
 				where.Params = map[string][]string{"rung": {"", "root", "full"}}
 			}
 			lack(r.Name+" has a root of its own", "use storage bind or overlay", where)
+			if !u.info.MountsRoot && os.Getuid() != 0 {
+				lack("an overlay has to be mounted for "+r.Name+", which only root may do", "run with sudo, or use storage bind",
+					profiles.Exclusion{Runtime: []string{r.Name}, Storage: []string{"overlay"}})
+			}
 			if !u.info.Limits && len(limits) > 0 {
 				lack(r.Name+" cannot limit resources", "", profiles.Exclusion{Runtime: []string{r.Name}, Limits: limits})
 			}

@@ -179,7 +179,7 @@ func (t *trial) make(i runtimes.Instance, stdout func() (*os.File, error)) error
 // timesLifecycle reports whether the trial is about making and removing: of a
 // workload's container that would be one figure more, and no news.
 func (t *trial) timesLifecycle() bool {
-	return t.runtime.info.Container && t.key.Workload == "startup"
+	return t.runtime.info.Container && t.key.Workload == "startup" && t.key.Storage != "host"
 }
 
 // remove takes all instances away.

@@ -24,7 +24,7 @@ func (b bare) Create(_ context.Context, i Instance) (Container, error) {
 	c, err := b.engine.Create(isolate.Spec{
 		Path: filepath.Join(i.Image, i.Path), Args: i.Args, Env: i.Env, Dir: i.Work,
 		Stdout: i.Stdout, Stderr: i.Stderr,
-		NewSession: true, DieWithParent: true,
+		NewGroup: true, DieWithParent: true,
 	})
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ func (b *bwrap) Create(_ context.Context, i Instance) (Container, error) {
 	}
 	c, err := b.engine.Create(isolate.Spec{
 		Path: b.path, Args: append(append(args, i.Path), i.Args...), Env: append(os.Environ(), i.Env...),
-		Stdout: i.Stdout, Stderr: i.Stderr, NewSession: true, DieWithParent: true,
+		Stdout: i.Stdout, Stderr: i.Stderr, NewGroup: true, DieWithParent: true,
 	})
 	if err != nil {
 		return nil, err

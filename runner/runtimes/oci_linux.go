@@ -84,7 +84,7 @@ func (o *oci) Create(_ context.Context, i Instance) (Container, error) {
 	}
 	c, err := o.engine.Create(isolate.Spec{
 		Path: o.path, Args: append(args, i.ID), Env: os.Environ(),
-		Stdout: i.Stdout, Stderr: i.Stderr, NewSession: true, DieWithParent: true,
+		Stdout: i.Stdout, Stderr: i.Stderr, NewGroup: true, DieWithParent: true,
 	})
 	if err != nil {
 		return nil, err
@@ -221,7 +221,7 @@ func (o *oci) command(ctx context.Context, args ...string) error {
 	}
 	defer said.Close()
 	c, err := o.engine.Create(isolate.Spec{
-		Path: o.path, Args: append([]string{"--root", o.state}, args...), Env: os.Environ(), Stderr: said, NewSession: true,
+		Path: o.path, Args: append([]string{"--root", o.state}, args...), Env: os.Environ(), Stderr: said, NewGroup: true,
 	})
 	if err != nil {
 		return err
