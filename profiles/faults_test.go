@@ -47,7 +47,7 @@ func TestFaults(t *testing.T) {
 				"m.yaml:8: workloads.io.params.direct[0]: unknown value \"yes\" (known: true, false)"},
 		{"limits", `limits:
   a: {memory: 64}
-  b: {memory: 5000}
+  b: {memory: 600000}
   c: {cpu: 0.001}
   d: {cpu: -1, cpu_weight: 10001, cpuset: 3-1, pids: 0}
   e: {cpu_period: 10us, cpu: 1}
@@ -56,8 +56,8 @@ func TestFaults(t *testing.T) {
   h: {cpu: 0.001, cpu_period: 1s}
   i: {cpu: nan}
 `, Overrides{},
-			"m.yaml:2: limits.a.memory: 64 is too little: the least is one page, 4KiB\n" +
-				"m.yaml:3: limits.b.memory: 5000 is not a whole number of pages: the next below is 4KiB\n" +
+			"m.yaml:2: limits.a.memory: 64 is too little: below 512KiB no program starts\n" +
+				"m.yaml:3: limits.b.memory: 600000 is not a whole number of pages: the next below is 584KiB\n" +
 				"m.yaml:4: limits.c.cpu: 0.001 is too little: the least is 0.01, the kernel's least quota of 1ms in a period of 100ms\n" +
 				"m.yaml:5: limits.d.cpu_weight: 10001 is too much: the most is 10000\n" +
 				"m.yaml:5: limits.d.cpuset: \"3-1\" is not a list of numbers and ranges (write it like 0-1,3)\n" +

@@ -12,9 +12,11 @@ import (
 )
 
 const (
-	// leastMemory is one page of the smallest kind: the kernel counts memory
-	// in whole pages (Documentation/admin-guide/cgroup-v2.rst, memory.max).
-	leastMemory = 4 << 10
+	// leastMemory is what a static program needs to be executed at all: the
+	// kernel charges in batches of 64 pages a CPU, and kernel stacks and page
+	// tables count too. isolate/cgroup refuses less.
+	leastMemory = 512 << 10
+	page        = 4 << 10 // of the smallest kind: the kernel counts in whole ones
 	// leastQuota is the least cpu.max quota, and the least period
 	// (Documentation/scheduler/sched-bwc.rst), in microseconds.
 	leastQuota    = 1000
@@ -118,9 +120,9 @@ func parseMemory(s string) (int64, error) {
 	case err != nil:
 		return 0, err
 	case n < leastMemory:
-		return 0, fmt.Errorf("%s is too little: the least is one page, %s", s, FormatBytes(leastMemory))
-	case n%leastMemory != 0:
-		return 0, fmt.Errorf("%s is not a whole number of pages: the next below is %s", s, FormatBytes(n/leastMemory*leastMemory))
+		return 0, fmt.Errorf("%s is too little: below %s no program starts", s, FormatBytes(leastMemory))
+	case n%page != 0:
+		return 0, fmt.Errorf("%s is not a whole number of pages: the next below is %s", s, FormatBytes(n/page*page))
 	}
 	return n, nil
 }
