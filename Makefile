@@ -14,9 +14,11 @@ ifeq ($(shell id -u),0)
 export PLIMSOLL_REQUIRE ?= linux,root,cgroup,binutils,setpriv
 endif
 
-# The race detector needs a C compiler.
+# One package at a time: tests look whether the host is as it was before, and
+# others' mounts and cgroups would come and go meanwhile. The race detector
+# needs a C compiler.
 test: tools
-	$(GO) test -race -timeout 10m ./...
+	$(GO) test -race -p 1 -timeout 15m ./...
 
 measure: tools
 	PLIMSOLL_MEASURE=1 $(GO) test -run 'Measure|Kill|Interrupt' -v -count=1 -p 1 -timeout 2h ./...
