@@ -102,9 +102,9 @@ func image(t *testing.T) string {
 	return dir
 }
 
-// measuring is an engine as a run has it: with a marker cgroup, on a thread
-// of its own.
-func measuring(t *testing.T) *Engine {
+// measuring is an engine as a run has it: on a thread of its own, with a
+// marker cgroup and a process in it, and with a context that ends.
+func measuring(t *testing.T) (*Engine, context.Context) {
 	t.Helper()
 	needMeasure(t)
 	needRoot(t)
@@ -121,7 +121,14 @@ func measuring(t *testing.T) *Engine {
 		t.Fatal(err)
 	}
 	runtime.LockOSThread()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	dir := t.TempDir()
+	cc(t, "-O2", "-static", "-nostdlib", "-DWAIT", "-o", dir+"/wait", "testdata/true.c")
+	if err := e.Keep(Spec{Path: dir + "/wait"}); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
+		cancel()
 		runtime.UnlockOSThread()
 		if err := e.Close(); err != nil {
 			t.Error(err)
@@ -130,7 +137,7 @@ func measuring(t *testing.T) *Engine {
 			t.Error(err)
 		}
 	})
-	return e
+	return e, ctx
 }
 
 func bareTrue(root string) Spec {
@@ -152,17 +159,17 @@ func sixTrue(t *testing.T, lower string) Spec {
 }
 
 // startToExit runs the spec once: seconds.
-func startToExit(t *testing.T, e *Engine, s Spec) float64 {
+func startToExit(t *testing.T, ctx context.Context, e *Engine, s Spec) float64 {
 	t.Helper()
 	c, err := e.Create(s)
 	if err == nil {
-		err = c.Start(t.Context())
+		err = c.Start(ctx)
 	}
 	if err != nil {
 		t.Error(err)
 		return 0
 	}
-	exit, err := c.Wait(t.Context())
+	exit, err := c.Wait(ctx)
 	if err != nil || !exit.OK() {
 		t.Error(exit, err)
 	}
@@ -192,7 +199,7 @@ func median(v []float64) float64 {
 // TestMeasureStart holds start to exit against the yardstick: at most 1.25 of
 // it, bare and as a container.
 func TestMeasureStart(t *testing.T) {
-	e := measuring(t)
+	e, ctx := measuring(t)
 	root := image(t)
 	y := startYardstick(t, root)
 	for _, tt := range []struct {
@@ -205,7 +212,7 @@ func TestMeasureStart(t *testing.T) {
 	} {
 		for _, gap := range []time.Duration{0, 20 * time.Millisecond} {
 			a, b := abba(200, gap,
-				func() float64 { return startToExit(t, e, tt.spec) },
+				func() float64 { return startToExit(t, ctx, e, tt.spec) },
 				func() float64 { return y.launch(t, tt.rung, 1) })
 			t.Logf("%s, gap %v: %.0f µs, yardstick %.0f µs, ratio %.3f (wanted: at most 1.25)",
 				tt.name, gap, median(a)*1e6, median(b)*1e6, median(a)/median(b))
@@ -215,20 +222,20 @@ func TestMeasureStart(t *testing.T) {
 
 // TestMeasureStamps compares starts with and without the clock readings.
 func TestMeasureStamps(t *testing.T) {
-	e := measuring(t)
+	e, ctx := measuring(t)
 	with := sixTrue(t, image(t))
 	without := with
 	without.NoStamps = true
 	a, b := abba(500, 0,
-		func() float64 { return startToExit(t, e, with) },
-		func() float64 { return startToExit(t, e, without) })
+		func() float64 { return startToExit(t, ctx, e, with) },
+		func() float64 { return startToExit(t, ctx, e, without) })
 	t.Logf("with stamps %.0f µs, without %.0f µs, ratio %.4f (wanted: at most 1.02)", median(a)*1e6, median(b)*1e6, median(a)/median(b))
 }
 
 // TestMeasureLaunchRate launches from two threads, against two processes of
 // the yardstick: at least 0.8 of their rate.
 func TestMeasureLaunchRate(t *testing.T) {
-	e := measuring(t)
+	e, ctx := measuring(t)
 	root := image(t)
 	const each = 150
 	both := func(work func(worker int)) float64 {
@@ -256,7 +263,7 @@ func TestMeasureLaunchRate(t *testing.T) {
 			func() float64 {
 				return both(func(w int) {
 					for range each {
-						startToExit(t, e, tt.specs[w])
+						startToExit(t, ctx, e, tt.specs[w])
 					}
 				})
 			},
@@ -268,7 +275,7 @@ func TestMeasureLaunchRate(t *testing.T) {
 // TestMeasureKept starts a fleet of 1,000 and looks at what the harness
 // itself keeps: at most 16 KiB each.
 func TestMeasureKept(t *testing.T) {
-	e := measuring(t)
+	e, _ := measuring(t)
 	root := image(t)
 	cc(t, "-O2", "-static", "-nostdlib", "-DWAIT", "-o", filepath.Join(root, "wait"), "testdata/true.c")
 	const n = 1000

@@ -21,7 +21,7 @@ import (
 // kernel's own trace of the child's system calls: the order of the five
 // largest must agree. The trace is another clock reading, by other code.
 func TestMeasureBreakdown(t *testing.T) {
-	e := measuring(t)
+	e, _ := measuring(t)
 	spec := sixTrue(t, image(t))
 	trace := openTrace(t)
 	const starts = 200

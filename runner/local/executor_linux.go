@@ -15,6 +15,7 @@ import (
 	"plimsoll/isolate/cgroup"
 	"plimsoll/profiles"
 	"plimsoll/runner/runtimes"
+	"plimsoll/runner/workloads/probe"
 )
 
 // Options say what an executor is to be able to run.
@@ -80,6 +81,10 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	}
 	e.engine.LaunchTimeout = o.Profile.Timeout
 	if err := e.makeDirs(o); err != nil {
+		return nil, err
+	}
+	image := e.dirs[0].image
+	if err := e.engine.Keep(isolate.Spec{Path: image.Dir + image.Probe, Args: []string{probe.ModeWait}}); err != nil {
 		return nil, err
 	}
 	return e, e.probeRuntimes(ctx, group)

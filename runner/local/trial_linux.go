@@ -201,25 +201,29 @@ func (t *trial) remove(ctx context.Context) error {
 	for _, f := range t.files {
 		f.Close()
 	}
-	return errors.Join(append(errs, reapOrphans(), os.RemoveAll(t.base))...)
+	return errors.Join(append(errs, t.executor.reapOrphans(), os.RemoveAll(t.base))...)
 }
 
 // reapOrphans waits for the processes that a runtime has left on their own:
-// bwrap's init when bwrap was killed, for one. They have become our children,
-// and after a trial there are no others.
-func reapOrphans() error {
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
-		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
-		switch {
-		case err == unix.ECHILD:
-			return nil
-		case err != nil && err != unix.EINTR:
+// bwrap's init when bwrap was killed, for one. They have become our children.
+func (e *Executor) reapOrphans() error {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(200 * time.Microsecond) {
+		strays, err := e.engine.Strays()
+		if err != nil {
 			return fmt.Errorf("reap orphans: %w", err)
-		case pid == 0:
-			time.Sleep(200 * time.Microsecond)
+		}
+		for {
+			if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); pid <= 0 && err != unix.EINTR {
+				break
+			}
+		}
+		if len(strays) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("processes %v, which a runtime left behind, do not end", strays)
 		}
 	}
-	return errors.New("a process that a runtime left behind does not end")
 }
 
 // sample keeps a time in seconds.
