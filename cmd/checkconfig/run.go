@@ -74,6 +74,5 @@ func rootCommand(io streams) *cobra.Command {
 	root := checkCommand(io)
 	root.AddCommand(explainCommand(io), mergeCommand(io), versionCommand(io))
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }
