@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // code is a program in the form that the child runs: calls whose arguments
@@ -48,6 +50,9 @@ func encode(p *Program, s *slot) (*code, error) {
 				out.args[k] = place(a.s)
 			case argBytes:
 				align()
+				if op.Ack { // struct nlmsgerr follows struct nlmsghdr
+					out.ack = (*int32)(unsafe.Pointer(&c.arena[used+unix.SizeofNlMsghdr]))
+				}
 				out.args[k] = place(a.s)
 			case argStrings:
 				align()
