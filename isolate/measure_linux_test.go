@@ -37,7 +37,12 @@ func startYardstick(t *testing.T, rootfs string) *yardstick {
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "bound")
 	compile(t, "-O2", "-o", bin, "testdata/bound.c")
-	cmd := exec.Command(bin, "--serve", rootfs, dir)
+	return serveYardstick(t, bin, "--serve", rootfs, dir)
+}
+
+func serveYardstick(t *testing.T, bin string, args ...string) *yardstick {
+	t.Helper()
+	cmd := exec.Command(bin, args...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -110,25 +115,11 @@ func TestMeasureAgainstYardstick(t *testing.T) {
 			var a, b []float64
 			spec := tt.spec()
 			spec.DieWithParent = true
-			ours := func() float64 {
-				c, err := e.Create(spec)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := c.Start(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				exit, err := c.Wait(t.Context())
-				if err != nil || !exit.OK() {
-					t.Fatal(exit, err)
-				}
-				return float64(exit.At-c.Requested()) / 1e9
-			}
 			for i := range 200 {
 				for k := range 4 {
 					time.Sleep(gap)
 					if (k == 0 || k == 3) == (i%2 == 0) {
-						a = append(a, ours())
+						a = append(a, startToExit(t, e, spec))
 					} else {
 						b = append(b, y.launch(t, tt.rung))
 					}
@@ -140,6 +131,23 @@ func TestMeasureAgainstYardstick(t *testing.T) {
 			t.Logf("%s, gap %v: ours %.0f µs, yardstick %.0f µs, ratio %.3f", tt.name, gap, ma*1e6, mb*1e6, ma/mb)
 		}
 	}
+}
+
+// startToExit takes one container's life: seconds.
+func startToExit(t *testing.T, e *Engine, spec Spec) float64 {
+	t.Helper()
+	c, err := e.Create(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	exit, err := c.Wait(t.Context())
+	if err != nil || !exit.OK() {
+		t.Fatal(exit, err)
+	}
+	return float64(exit.At-c.Requested()) / 1e9
 }
 
 func rungRoot(t *testing.T, lower string) Spec {
