@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Descriptors leaves the child its three files what it is lent and nothing
-// else of the harness: it comes first. The table is unshared by the first call: cloning
-// it would cost more the more containers run.
+// Descriptors leaves the child its three files, what it is lent, and nothing
+// else of the harness: it comes first. The table is unshared by the first
+// call: cloning it would cost more the more containers run.
 func (p *Program) Descriptors() {
 	const phase = "descriptors"
 	highest := max(p.Files[0], p.Files[1], p.Files[2], p.Lent, 2)

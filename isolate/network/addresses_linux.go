@@ -14,7 +14,7 @@ const (
 	runBits    = 16
 	bridgeBits = 22
 	perBridge  = 1<<(32-bridgeBits) - 3
-	mostNets   = 1<<(bridgeBits-runBits) - 1 // the last block holds the uplink's addresses
+	mostBridges   = 1<<(bridgeBits-runBits) - 1 // the last block holds the uplink's addresses
 )
 
 // plan is who has which address.

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"plimsoll/isolate/launch"
 )
 
 // Indexes that links get from us, so that a request can name a link that an
@@ -20,7 +22,7 @@ const (
 
 // RouterFD is the descriptor by which the container's requests know the
 // router's namespace.
-const RouterFD = 3
+const RouterFD = launch.LentFD
 
 // Attachment is how a container comes onto a bridge: data, made by Net.Attach.
 //
@@ -29,7 +31,7 @@ const RouterFD = 3
 // that hold the RTNL mutex: what is sent before is lost, and what asks for an
 // address (arp(7)) asks again after a second.
 type Attachment struct {
-	Router   int // descriptor of the router's namespace; the container has it as RouterFD meanwhile
+	Router   int // descriptor of the router's namespace, until Net.Close; the container has it as RouterFD meanwhile
 	Port     string
 	Address  netip.Prefix // of eth0
 	Gateway  netip.Addr

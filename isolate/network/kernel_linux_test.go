@@ -59,10 +59,17 @@ func newNamespace(t *testing.T) *namespace {
 	if err := n.makeRouter(false); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { n.router.Close(); n.route.Close() })
 	ns := &namespace{n.router, n.route, t}
+	t.Cleanup(ns.end)
 	ns.do(linkUp(1))
 	return ns
+}
+
+// end lets go of the namespace, which ends it.
+func (ns *namespace) end() {
+	ns.File.Close()
+	ns.route.Close()
+	ns.route.fd = -1
 }
 
 func (ns *namespace) do(m ...message) {
@@ -148,14 +155,15 @@ func (ns *namespace) open(o Options) *Net {
 }
 
 // serve tells everyone who connects the address that they come from.
-func (ns *namespace) serve() (port int) {
+func (ns *namespace) serve() (port int, stop func()) {
 	ns.t.Helper()
 	ns.in(func() {
 		l, err := net.Listen("tcp4", ":0")
 		if err != nil {
 			ns.t.Fatal(err)
 		}
-		ns.t.Cleanup(func() { l.Close() })
+		stop = func() { l.Close() }
+		ns.t.Cleanup(stop)
 		port = l.Addr().(*net.TCPAddr).Port
 		go func() {
 			for {
@@ -168,7 +176,7 @@ func (ns *namespace) serve() (port int) {
 			}
 		}()
 	})
-	return port
+	return port, stop
 }
 
 // ask connects to a server and gives what it says.
@@ -244,8 +252,11 @@ func TestBridge(t *testing.T) {
 	host, a, b := newNamespace(t), newNamespace(t), newNamespace(t)
 	before := host.state()
 	n := host.open(Options{})
+	router := &namespace{n.router, n.route, t}
+	empty := router.state()
 	joinedA, joinedB := a.join(n), b.join(n)
-	if said, err := a.ask(joinedB.Address.Addr(), b.serve()); err != nil || said != joinedA.Address.Addr().String() {
+	port, stopB := b.serve()
+	if said, err := a.ask(joinedB.Address.Addr(), port); err != nil || said != joinedA.Address.Addr().String() {
 		t.Errorf("container to container: %q, %v", said, err)
 	}
 	if _, err := b.ask(joinedA.Gateway, 9); !errors.Is(err, unix.ECONNREFUSED) {
@@ -257,6 +268,10 @@ func TestBridge(t *testing.T) {
 	if diff := cmp.Diff(before, host.state()); diff != "" {
 		t.Errorf("the host sees a bridge:\n%s", diff)
 	}
+	stopB()
+	a.end()
+	b.end()
+	router.becomes(empty)
 }
 
 func TestBridgesReachEachOther(t *testing.T) {
@@ -268,7 +283,8 @@ func TestBridgesReachEachOther(t *testing.T) {
 	if joinedA.Gateway == joinedB.Gateway {
 		t.Fatal("both are on one bridge")
 	}
-	if said, err := a.ask(joinedB.Address.Addr(), b.serve()); err != nil || said != joinedA.Address.Addr().String() {
+	port, _ := b.serve()
+	if said, err := a.ask(joinedB.Address.Addr(), port); err != nil || said != joinedA.Address.Addr().String() {
 		t.Errorf("container to container over two bridges: %q, %v", said, err)
 	}
 }
@@ -306,14 +322,16 @@ func TestNAT(t *testing.T) {
 	n := host.open(Options{NAT: true})
 	a.join(n)
 	router, hostEnd := n.plan.uplink()
-	if said, err := a.ask(hostEnd, host.serve()); err != nil || said != router.String() {
+	port, _ := host.serve()
+	if said, err := a.ask(hostEnd, port); err != nil || said != router.String() {
 		t.Errorf("container to host: %q, %v, want %s", said, err, router)
 	}
+	port, _ = beyond.serve()
 	if err := n.Beyond(); err != nil {
 		if !strings.Contains(err.Error(), "5.12") {
 			t.Error(err)
 		}
-	} else if said, err := a.ask(netip.MustParseAddr("198.51.100.2"), beyond.serve()); err != nil || said != "198.51.100.1" {
+	} else if said, err := a.ask(netip.MustParseAddr("198.51.100.2"), port); err != nil || said != "198.51.100.1" {
 		t.Errorf("container to beyond the host: %q, %v", said, err)
 	}
 	if err := n.Close(); err != nil {
@@ -331,7 +349,8 @@ func TestNATLeavesSysctlAlone(t *testing.T) {
 	if err := n.Beyond(); err == nil || !strings.Contains(err.Error(), "net.ipv4.ip_forward is 0") {
 		t.Errorf("beyond: %v", err)
 	}
-	if said, err := a.ask(netip.MustParseAddr("198.51.100.2"), beyond.serve()); err == nil {
+	port, _ := beyond.serve()
+	if said, err := a.ask(netip.MustParseAddr("198.51.100.2"), port); err == nil {
 		t.Errorf("a host that does not forward did: %q", said)
 	}
 	host.in(func() {

@@ -12,12 +12,13 @@ import (
 
 // Options say what network a run is to have.
 type Options struct {
-	// Containers is how many there may be at once; 0 is 1,000. From 1,021 on a
-	// further bridge is needed for each 1,021 of them, and the router routes
+	// Containers is how many there may be at once; 0 is 1,000. A bridge is for
+	// 1,021 of them, those of consecutive numbers, and the router routes
 	// between bridges.
 	Containers int
 
-	// NAT lets containers reach what the host can reach, by its address.
+	// NAT lets containers reach the host and, if it forwards, what it can
+	// reach: see Net.Beyond.
 	NAT bool
 }
 
@@ -47,8 +48,8 @@ func Open(o Options) (_ *Net, err error) {
 	// One bridge more than they need: the ports of containers that have ended
 	// stay a while, and those that come next are to find room.
 	n.plan.bridges = (o.Containers+perBridge-1)/perBridge + 1
-	if n.plan.bridges > mostNets {
-		return nil, fmt.Errorf("%d containers: at most %d have an address", o.Containers, (mostNets-1)*perBridge)
+	if n.plan.bridges > mostBridges {
+		return nil, fmt.Errorf("%d containers: at most %d have an address", o.Containers, (mostBridges-1)*perBridge)
 	}
 	if err := n.makeRouter(o.NAT); err != nil {
 		return nil, err
