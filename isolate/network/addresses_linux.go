@@ -11,10 +11,10 @@ import (
 // (BR_PORT_BITS in net/bridge/br_private.h), and of 1,024 addresses one is the
 // network's, one the broadcast's and one the gateway's.
 const (
-	runBits    = 16
-	bridgeBits = 22
-	perBridge  = 1<<(32-bridgeBits) - 3
-	mostBridges   = 1<<(bridgeBits-runBits) - 1 // the last block holds the uplink's addresses
+	runBits     = 16
+	bridgeBits  = 22
+	perBridge   = 1<<(32-bridgeBits) - 3
+	mostBridges = 1<<(bridgeBits-runBits) - 1 // the last block holds the uplink's addresses
 )
 
 // plan is who has which address.

@@ -24,7 +24,9 @@ const (
 // router's namespace.
 const RouterFD = launch.LentFD
 
-// Attachment is how a container comes onto a bridge: data, made by Net.Attach.
+// Attachment is how a container comes onto a bridge: data, made by Net.Attach,
+// for one start. Who starts the container again attaches it anew: its port
+// stays a while after it.
 //
 // The port carries nothing until the kernel's link watcher has seen that eth0
 // is up (net/core/link_watch.c), some 100 µs later, and later still among many
