@@ -46,6 +46,9 @@ func compile(p *launch.Program, s *Spec, files [3]int, join cgroup.Join) {
 	}
 	c.Flags = uint64(s.Namespaces &^ later)
 
+	if s.Network != nil {
+		c.Lent = s.Network.Router
+	}
 	c.Descriptors()
 	if s.DieWithParent {
 		c.parentDeathSignal() // also here: a mount may hang
@@ -70,6 +73,9 @@ func compile(p *launch.Program, s *Spec, files [3]int, join cgroup.Join) {
 		c.IDMaps = &launch.IDMaps{UID: mapLines(s.UIDMap), GID: mapLines(s.GIDMap), DenySetgroups: s.DenySetgroups}
 		c.AwaitMaps()
 		c.become("user namespace root", User{})
+	}
+	if s.Network != nil {
+		c.network() // early, so that the port carries by the time of the execve
 	}
 	if s.Root != nil {
 		c.root()
@@ -156,17 +162,4 @@ func timeOffsets(s *Spec) string {
 		return clock + " " + strconv.FormatInt(sec, 10) + " " + strconv.FormatInt(nsec, 10) + "\n"
 	}
 	return of("monotonic") + of("boottime")
-}
-
-// loopbackUp sets IFF_UP on lo with the one ioctl that needs no netlink
-// (netdevice(7)).
-func (c compiler) loopbackUp() {
-	const phase = "loopback up"
-	var request [40]byte // struct ifreq
-	copy(request[:], "lo")
-	binary.NativeEndian.PutUint16(request[16:], unix.IFF_UP)
-	c.Add(launch.Op{Phase: phase, Call: unix.SYS_SOCKET, Keep: true, Hint: "CONFIG_INET"},
-		launch.Number(unix.AF_INET), launch.Number(unix.SOCK_DGRAM|unix.SOCK_CLOEXEC), launch.Number(0))
-	c.Add(launch.Op{Phase: phase, Call: unix.SYS_IOCTL}, launch.Kept, launch.Number(unix.SIOCSIFFLAGS), launch.Bytes(string(request[:])))
-	c.Add(launch.Op{Phase: phase, Call: unix.SYS_CLOSE}, launch.Kept)
 }

@@ -10,8 +10,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"golang.org/x/sys/unix"
+
 	"plimsoll/isolate/cgroup"
 	"plimsoll/isolate/launch"
+	"plimsoll/isolate/network"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -52,6 +55,13 @@ func TestCompile(t *testing.T) {
 			s.Root = &Root{Path: "/image", ReadOnly: true}
 			return s
 		}, cgroup.Join{}},
+		{"bridge", func() Spec {
+			return Spec{Path: "/probe", Namespaces: Net, Loopback: true, Network: &network.Attachment{Router: 9, Requests: []network.Request{
+				{Phase: "network link", Object: "port7", Message: "make a pair"},
+				{Phase: "network link", Object: "eth0 silent", Message: "no IPv6", Try: unix.EAFNOSUPPORT},
+				{Phase: "network address", Object: "100.64.0.9/22", Message: "give an address"},
+			}}}
+		}, cgroup.Join{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := tt.spec()
@@ -87,6 +97,8 @@ func TestValidateNamesTheField(t *testing.T) {
 		{func(s *Spec) { s.Namespaces &^= UTS }, "hostname: needs a uts namespace"},
 		{func(s *Spec) { s.Namespaces |= UserNS }, "needs a uid and a gid map"},
 		{func(s *Spec) { s.TimeOffset = 1 }, "time offset: needs a time namespace"},
+		{func(s *Spec) { s.Network = &network.Attachment{}; s.Namespaces &^= Net }, "network: needs a network namespace"},
+		{func(s *Spec) { s.Network = &network.Attachment{}; s.Namespaces |= UserNS }, "with a user namespace cannot be put on a bridge"},
 		{func(s *Spec) { s.Namespaces |= 1 }, "unknown bits 0x1"},
 		{func(s *Spec) { s.Root = nil }, "need a root of the container's own"},
 		{func(s *Spec) { s.Root.Overlay.Work = "" }, "upper and work directory go together"},

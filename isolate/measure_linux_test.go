@@ -47,7 +47,12 @@ func startYardstick(t *testing.T, rootfs string) *yardstick {
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "bound")
 	cc(t, "-O2", "-o", bin, "testdata/bound.c")
-	cmd := exec.Command(bin, "--serve", rootfs, dir)
+	return serveYardstick(t, bin, "--serve", rootfs, dir)
+}
+
+func serveYardstick(t *testing.T, bin string, args ...string) *yardstick {
+	t.Helper()
+	cmd := exec.Command(bin, args...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/network"
 )
 
 // Spec says what a container is. The zero value of a field adds nothing, so
@@ -41,6 +42,8 @@ type Spec struct {
 	Dev      bool // make a minimal /dev: null, zero, full, random, urandom, tty, ptmx, pts, shm
 	Hostname string
 	Loopback bool // bring lo up in a network namespace
+
+	Network *network.Attachment // to a bridge, from the container's network namespace; nil is none
 
 	NoNewPrivs   bool
 	Capabilities *Capabilities // nil leaves them as they are
@@ -135,6 +138,12 @@ func (s *Spec) Validate() error {
 	needs("dev", s.Dev, Mnt, "mount")
 	needs("hostname", s.Hostname != "", UTS, "uts")
 	needs("loopback", s.Loopback, Net, "network")
+	needs("network", s.Network != nil, Net, "network")
+	if s.Network != nil && s.Namespaces.Has(UserNS) {
+		// Its root owns the container's namespace and not the router's: neither
+		// side could make both ends.
+		bad("network: a container with a user namespace cannot be put on a bridge")
+	}
 	needs("time offset", s.TimeOffset != 0, Time, "time")
 	needs("uid map", len(s.UIDMap)+len(s.GIDMap) > 0, UserNS, "user")
 	if s.Namespaces.Has(UserNS) && (len(s.UIDMap) == 0 || len(s.GIDMap) == 0) {

@@ -24,12 +24,13 @@ func TestFaults(t *testing.T) {
 				"m.yaml:3: factors.fleet[2]: 1 stands twice"},
 		{"empty list", "factors: {fleet: []}\n", Overrides{}, "m.yaml:1: factors.fleet: is empty: name at least one level"},
 		{"null list", "factors:\n  fleet:\n", Overrides{}, "m.yaml:2: factors.fleet: has no value"},
-		{"levels", "factors:\n  workload: [cpu, memroy]\n  runtime: [bare, rnc]\n  storage: [overlayfs]\n  network: [bridge]\n  cache: [hot]\n  limits: [smal]\nlimits: {small: {pids: 3}}\n", Overrides{},
+		{"levels", "factors:\n  workload: [cpu, memroy]\n  runtime: [bare, rnc]\n  storage: [overlayfs]\n  network: [bridged, wireguard]\n  cache: [hot]\n  limits: [smal]\nlimits: {small: {pids: 3}}\n", Overrides{},
 			"m.yaml:2: factors.workload[1]: unknown workload \"memroy\" (did you mean memory?)\n" +
 				"m.yaml:3: factors.runtime[1]: unknown runtime \"rnc\" (did you mean runc?); an OCI runtime of your own is NAME=oci:PATH\n" +
 				"m.yaml:4: factors.storage[0]: unknown storage \"overlayfs\" (did you mean overlay?)\n" +
 				"m.yaml:7: factors.limits[0]: unknown limits \"smal\" (did you mean small?)\n" +
-				"m.yaml:5: factors.network[0]: unknown network \"bridge\" (known: none, host)\n" +
+				"m.yaml:5: factors.network[0]: unknown network \"bridged\" (did you mean bridge?)\n" +
+				"m.yaml:5: factors.network[1]: unknown network \"wireguard\" (known: none, host, bridge, nat)\n" +
 				"m.yaml:6: factors.cache[0]: unknown cache \"hot\" (known: warm, cold)"},
 		{"one name twice", "factors: {runtime: [bare, 'pr=oci:a', 'pr=oci:b']}\n", Overrides{}, "m.yaml:1: factors.runtime[2]: runtime pr stands twice"},
 		{"workload parameters", "workloads:\n  io:\n    params:\n      blok: [4KiB]\n  cpu: {params: {n: [5], duration: [soon, 0s]}}\n", Overrides{},

@@ -11,7 +11,7 @@ import (
 var (
 	Runtimes = []string{"bare", "isolate", "runc", "crun", "bwrap"}
 	Storages = []string{"host", "bind", "overlay"}
-	Networks = []string{"none", "host"}
+	Networks = []string{"none", "host", "bridge", "nat"}
 	Caches   = []string{"warm", "cold"}
 )
 

@@ -132,7 +132,7 @@ factors:
   storage: [host, bind, overlay]
   dir: ["", /data, "/a: b #c"]
   limits: [none, small]
-  network: [none, host]
+  network: [none, host, bridge, nat]
   fleet: [1, 64]
   cache: [warm, cold]
   variant: ["", "1.10", "true"]

@@ -35,7 +35,7 @@ type Factors struct {
 	Storage  []string `json:"storage" yaml:"storage"`   // host, bind, overlay
 	Dir      []string `json:"dir" yaml:"dir"`           // work directories; "" is the default one
 	Limits   []string `json:"limits" yaml:"limits"`     // "none" or a name in Profile.Limits
-	Network  []string `json:"network" yaml:"network"`   // none, host
+	Network  []string `json:"network" yaml:"network"`   // none, host, bridge, nat
 	Fleet    []int    `json:"fleet" yaml:"fleet"`       // instances started together
 	Cache    []string `json:"cache" yaml:"cache"`       // warm, cold
 	Variant  []string `json:"variant" yaml:"variant"`   // free labels

@@ -17,6 +17,7 @@ type call struct {
 	keep  bool
 	want  uintptr
 	try   syscall.Errno
+	ack   *int32 // where a netlink acknowledgement has its errno, negative
 }
 
 const maxPhases = 96
@@ -63,6 +64,9 @@ func run(s *slot) {
 			*(*uintptr)(unsafe.Add(unsafe.Pointer(a), uintptr(c.kept-1)*unsafe.Sizeof(uintptr(0)))) = s.kept
 		}
 		r, _, errno := syscall.RawSyscall6(c.nr, a[0], a[1], a[2], a[3], a[4], a[5])
+		if errno == 0 && c.ack != nil {
+			errno = syscall.Errno(-*c.ack)
+		}
 		if errno != 0 && errno == c.try {
 			continue
 		}

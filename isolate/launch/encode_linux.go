@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // code is a program in the form that the child runs: calls whose arguments
@@ -56,6 +58,9 @@ func (c *code) encode(p *Program, s *slot) error {
 				out.args[k] = place(a.s)
 			case argBytes:
 				align()
+				if op.Ack { // struct nlmsgerr follows struct nlmsghdr
+					out.ack = (*int32)(unsafe.Pointer(&c.arena[used+unix.SizeofNlMsghdr]))
+				}
 				out.args[k] = place(a.s)
 			case argStrings:
 				align()

@@ -27,7 +27,11 @@ func (e *OpError) Error() string {
 	b.WriteString(": ")
 	var errno syscall.Errno
 	if errors.As(e.Err, &errno) {
-		fmt.Fprintf(&b, "%s: %s (%s)", callName(e.Op.Call), errnoName(errno), errno)
+		call := callName(e.Op.Call)
+		if e.Op.Ack {
+			call = "netlink"
+		}
+		fmt.Fprintf(&b, "%s: %s (%s)", call, errnoName(errno), errno)
 	} else {
 		b.WriteString(e.Err.Error())
 	}

@@ -32,6 +32,8 @@ func (o Op) String() string {
 	switch {
 	case o.Keep:
 		s += " = KEPT"
+	case o.Ack:
+		s += " = ACK"
 	case o.Want != 0:
 		s += " = " + strconv.Itoa(o.Want)
 	}

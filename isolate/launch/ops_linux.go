@@ -6,12 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Descriptors leaves the child its three files and nothing else of the
-// harness: it comes first. The table is unshared by the first call: cloning
-// it would cost more the more containers run.
+// Descriptors leaves the child its three files, what it is lent, and nothing
+// else of the harness: it comes first. The table is unshared by the first
+// call: cloning it would cost more the more containers run.
 func (p *Program) Descriptors() {
 	const phase = "descriptors"
-	highest := max(p.Files[0], p.Files[1], p.Files[2], 2)
+	highest := max(p.Files[0], p.Files[1], p.Files[2], p.Lent, 2)
 	p.Add(Op{Phase: phase, Call: unix.SYS_CLOSE_RANGE, Hint: "close_range came with Linux 5.9"},
 		Number(highest+1), Number(-1), Number(unix.CLOSE_RANGE_UNSHARE))
 	for i, fd := range p.Files {
@@ -19,8 +19,17 @@ func (p *Program) Descriptors() {
 			p.Add(Op{Phase: phase, Call: unix.SYS_DUP3}, Number(fd), Number(i), Number(0))
 		}
 	}
-	if highest > 2 {
-		p.Add(Op{Phase: phase, Call: unix.SYS_CLOSE_RANGE}, Number(3), Number(-1), Number(0))
+	first := 3
+	if p.Lent != 0 {
+		if p.Lent == LentFD { // dup3 refuses to make it itself
+			p.Add(Op{Phase: phase, Call: unix.SYS_FCNTL}, Number(LentFD), Number(unix.F_SETFD), Number(unix.FD_CLOEXEC))
+		} else {
+			p.Add(Op{Phase: phase, Call: unix.SYS_DUP3}, Number(p.Lent), Number(LentFD), Flags(OpenFlags, unix.O_CLOEXEC))
+		}
+		first++
+	}
+	if highest >= first {
+		p.Add(Op{Phase: phase, Call: unix.SYS_CLOSE_RANGE}, Number(first), Number(-1), Number(0))
 	}
 }
 

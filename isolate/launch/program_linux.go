@@ -26,6 +26,10 @@ type Op struct {
 	// short read or write is a failure too: EOF from a parent that gave up.
 	Want int
 
+	// Ack is for a recvfrom of a netlink acknowledgement: the errno in it is
+	// taken for the call's.
+	Ack bool
+
 	// Try lets the program go on if the call fails with exactly this errno.
 	Try syscall.Errno
 
@@ -47,6 +51,10 @@ type Program struct {
 	// harness's other descriptors reaches the child.
 	Files [3]int
 
+	// Lent is one more descriptor that the child has, as [LentFD], until its
+	// execve; 0 is none.
+	Lent int
+
 	// IDMaps are written for the child by the parent; the program waits for
 	// them where AwaitMaps stands.
 	IDMaps *IDMaps
@@ -61,6 +69,9 @@ type Program struct {
 
 	args []Arg // of all operations: one allocation, not one for each
 }
+
+// LentFD is what Program.Lent is in the child.
+const LentFD = 3
 
 // New begins a program whose child gets copies of those descriptors, and in
 // no cgroup of version 2.

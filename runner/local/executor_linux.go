@@ -33,6 +33,7 @@ type Executor struct {
 	run      *cgroup.Run // nil for a user who may make no cgroups
 	noGroups error       // why run is nil
 	engine   *isolate.Engine
+	networks networks
 	dirs     []*workDir
 	runtimes map[string]*usable
 	facts    map[string]string
@@ -80,6 +81,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 		return nil, err
 	}
 	e.engine.LaunchTimeout = o.Profile.Timeout
+	e.networks = openNetworks(o.Profile.Factors.Network, o.Profile.Factors.Fleet)
 	if err := e.makeDirs(o); err != nil {
 		return nil, err
 	}
@@ -151,7 +153,7 @@ func (e *Executor) makeDirs(o Options) error {
 }
 
 func (e *Executor) probeRuntimes(ctx context.Context, group string) error {
-	at := runtimes.Place{Engine: e.engine, Dir: e.dirs[0].base, Group: group}
+	at := runtimes.Place{Engine: e.engine, Networks: e.networks.open, Dir: e.dirs[0].base, Group: group}
 	for _, level := range e.profile.Factors.Runtime {
 		r, err := runtimes.New(level, at)
 		if err != nil {
@@ -186,5 +188,6 @@ func (e *Executor) Close(ctx context.Context) error {
 	if e.engine != nil {
 		errs = append(errs, e.engine.Close())
 	}
+	errs = append(errs, e.networks.Close())
 	return errors.Join(errs...)
 }

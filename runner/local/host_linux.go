@@ -3,6 +3,7 @@ package local
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sort"
@@ -54,10 +55,7 @@ func (e *Executor) Levels() runner.Levels {
 			"warm": {"pages": "as the trials before left them"},
 			"cold": {"pages": "of the image's files dropped by posix_fadvise before the trial"},
 		},
-		"network": {
-			"host": {"namespace": "the host's own"},
-			"none": {"namespace": "isolated, with loopback"},
-		},
+		"network": e.networks.levels(),
 	}
 	for name, u := range e.runtimes {
 		if u.missing == nil {
@@ -130,6 +128,9 @@ func (e *Executor) lacks() []runner.Lack {
 				lack("an overlay has to be mounted for "+r.Name+", which only root may do", "run with sudo, or use storage bind",
 					profiles.Exclusion{Runtime: []string{r.Name}, Storage: []string{"overlay"}})
 			}
+			if own := e.networks.made(); !u.info.Networks && len(own) > 0 {
+				lack(r.Name+" cannot be put on the run's own networks", "use network none or host", profiles.Exclusion{Runtime: []string{r.Name}, Network: own})
+			}
 			if !u.info.Limits && len(limits) > 0 {
 				lack(r.Name+" cannot limit resources", "", profiles.Exclusion{Runtime: []string{r.Name}, Limits: limits})
 			}
@@ -144,6 +145,9 @@ func (e *Executor) lacks() []runner.Lack {
 			}
 			lack(reason, fix, profiles.Exclusion{Limits: []string{name}})
 		}
+	}
+	for _, level := range slices.Sorted(maps.Keys(e.networks.missing)) {
+		lack(e.networks.missing[level].Error(), "", profiles.Exclusion{Network: []string{level}})
 	}
 	for _, d := range e.dirs {
 		if err := e.tryOverlay(d); err != nil {

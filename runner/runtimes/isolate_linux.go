@@ -8,15 +8,19 @@ import (
 
 	"plimsoll/isolate"
 	"plimsoll/isolate/launch"
+	"plimsoll/isolate/network"
 )
 
 // isolated starts the program in a container of package isolate: the floor.
-type isolated struct{ engine *isolate.Engine }
+type isolated struct {
+	engine   *isolate.Engine
+	networks map[string]*network.Net
+}
 
 func (isolated) Name() string { return "isolate" }
 
 func (r isolated) Probe(ctx context.Context, image Image) (Info, error) {
-	info := Info{Version: "built in", MountsRoot: true, Limits: true, Rungs: true, Container: true}
+	info := Info{Version: "built in", MountsRoot: true, Limits: true, Networks: true, Rungs: true, Container: true}
 	err := try(ctx, r, image, Instance{Rung: "full", Network: "none"})
 	if errors.Is(err, syscall.EPERM) && os.Getuid() != 0 {
 		return info, &Missing{Reason: err.Error(), Fix: "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1"}
@@ -29,7 +33,7 @@ func (r isolated) Create(_ context.Context, i Instance) (Container, error) {
 		Path: i.Path, Args: i.Args, Env: i.Env, Stdout: i.Stdout, Stderr: i.Stderr,
 		Limits: i.Limits, NewSession: true, DieWithParent: true,
 	}
-	addRung(&spec, i)
+	r.addRung(&spec, i)
 	if os.Getuid() != 0 {
 		mapSelf(&spec)
 	} else if i.Limits.Any() {
@@ -57,11 +61,14 @@ var rungs = map[string]struct {
 	"full":    {namespaces: isolate.AllSix, root: true, whole: true},
 }
 
-func addRung(s *isolate.Spec, i Instance) {
+func (r isolated) addRung(s *isolate.Spec, i Instance) {
 	rung := rungs[i.Rung]
 	s.Namespaces = rung.namespaces
 	if i.Network == "host" {
 		s.Namespaces &^= isolate.Net
+	}
+	if n := r.networks[i.Network]; n != nil && s.Namespaces.Has(isolate.Net) {
+		s.Network = n.Attach()
 	}
 	if !rung.root {
 		s.Path, s.Dir = i.Image+i.Path, i.Work

@@ -10,15 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"plimsoll/isolate"
+	"plimsoll/isolate/network"
 	"plimsoll/profiles"
 	"plimsoll/runner/workloads/probe"
 )
 
 // Place is what runtimes need of the run that they are used in.
 type Place struct {
-	Engine *isolate.Engine
-	Dir    string // where runtimes keep their state
-	Group  string // the run's cgroup as a path from the top of a hierarchy
+	Engine   *isolate.Engine
+	Networks map[string]*network.Net // the run's own, by level
+	Dir      string                  // where runtimes keep their state
+	Group    string                  // the run's cgroup as a path from the top of a hierarchy
 }
 
 // New gives the runtime of that level: a built-in name, or NAME=oci:PATH.
@@ -31,7 +33,7 @@ func New(level string, at Place) (Runtime, error) {
 	case "bare":
 		return bare{at.Engine}, nil
 	case "isolate":
-		return isolated{at.Engine}, nil
+		return isolated{at.Engine, at.Networks}, nil
 	case "bwrap":
 		return &bwrap{engine: at.Engine}, nil
 	}

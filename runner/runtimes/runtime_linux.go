@@ -81,7 +81,7 @@ type Instance struct {
 
 	Rung    string // how much of a container to build, for runtimes that have rungs
 	Limits  cgroup.Limits
-	Network string // "host" or "none"
+	Network string // "host", "none", or one of Place.Networks
 }
 
 // Info says what a runtime is and can do.
@@ -91,6 +91,7 @@ type Info struct {
 
 	MountsRoot bool // makes an overlay itself; otherwise the root is mounted for it beforehand
 	Limits     bool // can limit resources
+	Networks   bool // can be put on the run's own networks
 	Rungs      bool // can build less than a whole container
 	Container  bool // has a root of its own: a bare process has not
 }
