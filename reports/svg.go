@@ -54,7 +54,7 @@ func (a ratioAxis) ticks() []float64 {
 		return ticks
 	}
 	factors := []float64{1, 2, 5}
-	if a.hi-a.lo > math.Log(300) {
+	if a.hi-a.lo > math.Log(60) {
 		factors = []float64{1}
 	}
 	var ticks []float64
