@@ -1,12 +1,14 @@
 # build: the program. test: all tests; as root, those of the kernel too.
-# measure: figures against yardsticks, on a quiet host. lint: what must be clean.
+# test-vm: the kernel's tests on other kernels. measure: figures against
+# yardsticks, on a quiet host. lint: what must be clean.
 
-.PHONY: build test measure lint tools
+.PHONY: build test test-vm measure lint tools
 
 GO ?= go
 
 build:
 	CGO_ENABLED=0 $(GO) build ./cmd/bench
+	CGO_ENABLED=0 $(GO) build ./cmd/checkconfig
 
 # What a test finds missing it skips, unless it is named here: as root on a
 # host of our own, nothing that these stand for may go untested.
@@ -19,6 +21,15 @@ endif
 # needs a C compiler.
 test: tools
 	$(GO) test -race -p 1 -timeout 15m ./...
+
+# The kernel's tests on Debian's kernel with unified cgroups, in QEMU's software
+# emulation, as root and as an ordinary user. RELEASE=bullseye is 5.10,
+# trixie 6.12; CGROUP=v1 or hybrid mounts the hierarchies so.
+RELEASE ?= bookworm
+CGROUP ?= v2
+test-vm:
+	@$(MAKE) --no-print-directory tools TOOLS="qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.ext4:e2fsprogs xz:xz-utils newuidmap:uidmap"
+	$(GO) run ./internal/vmtest/cmd/vmtest run -release $(RELEASE) -cgroup $(CGROUP) -timeout 5m -kill-after 15m ./isolate/... ./hostcheck/... ./cmd/checkconfig
 
 measure: tools
 	PLIMSOLL_MEASURE=1 $(GO) test -run 'Measure|Kill|Interrupt' -v -count=1 -p 1 -timeout 2h ./...

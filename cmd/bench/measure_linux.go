@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"plimsoll/hostcheck"
 	"plimsoll/profiles"
 	"plimsoll/runner"
 	"plimsoll/runner/local"
@@ -234,10 +236,31 @@ func (j *job) journal(ctx context.Context, ex *local.Executor, plan runner.Plan)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := errors.Join(j.results.owner.own(filepath.Join(j.results.dir, runner.JournalName)), w.Calibrate(costs...)); err != nil {
+	if err := errors.Join(j.results.owner.own(filepath.Join(j.results.dir, runner.JournalName)), w.Calibrate(costs...), j.preflight(w)); err != nil {
 		return nil, nil, errors.Join(err, w.Close("interrupted"))
 	}
 	return w, nil, nil
+}
+
+// preflight keeps with the figures what this host lacks for them, and what on
+// it will disturb them: checkconfig --for bench tells all of it.
+func (j *job) preflight(w *runner.Writer) error {
+	report, err := hostcheck.Run(hostcheck.Options{Use: "bench", Dir: j.profile.Factors.Dir[0]})
+	if err != nil {
+		return fmt.Errorf("check this host: %w", err)
+	}
+	var errs []error
+	for _, r := range report.Results {
+		if r.Verdict != hostcheck.Fail && (r.Verdict != hostcheck.Warn || r.Group != "noise") {
+			continue
+		}
+		text := "before the run, " + cmp.Or(r.Detail, "not so: "+r.Title)
+		if r.Fix != "" {
+			text += " (" + r.Fix + ")"
+		}
+		errs = append(errs, w.Warn(r.ID, text))
+	}
+	return errors.Join(errs...)
 }
 
 func (j *job) observer() func(runner.Progress) {
