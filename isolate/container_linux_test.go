@@ -609,7 +609,7 @@ func TestBadRootsAreNamed(t *testing.T) {
 	}{
 		{func(s *Spec) { s.Root = &Root{Path: "/nonexistent"} }, "bind root on /nonexistent: mount: ENOENT"},
 		{func(s *Spec) { s.Root.Overlay.Lower = []string{"/nonexistent"} }, "CONFIG_OVERLAY_FS"},
-		{func(s *Spec) { s.Path = "/missing" }, "execve /missing: execve: ENOENT"},
+		{func(s *Spec) { s.Path = "/missing" }, "check program /missing: openat2: ENOENT"},
 		{func(s *Spec) { s.Dir = "/missing" }, "chdir /missing: chdir: ENOENT"},
 		{func(s *Spec) { s.Mounts = []Mount{{Source: "/nonexistent", Target: "/data"}} }, "is /nonexistent there?"},
 	} {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // code is a program in the form that the child runs: calls whose arguments
@@ -16,7 +18,10 @@ type code struct {
 	first  []int    // index of the first call of each phase
 }
 
-const pointerSize = int(unsafe.Sizeof(uintptr(0)))
+const (
+	pointerSize = int(unsafe.Sizeof(uintptr(0)))
+	filterSize  = int(unsafe.Sizeof(unix.SockFilter{}))
+)
 
 // encode lays out p for the child of slot s.
 func encode(p *Program, s *slot) (*code, error) {
@@ -58,6 +63,14 @@ func encode(p *Program, s *slot) (*code, error) {
 					*(*uintptr)(unsafe.Pointer(&c.arena[at])) = place(s)
 					at += pointerSize
 				}
+			case argFilter:
+				align()
+				fprog := (*unix.SockFprog)(unsafe.Pointer(&c.arena[used]))
+				used += int(unsafe.Sizeof(*fprog))
+				fprog.Len = uint16(len(a.s) / filterSize)
+				// Where it is: p keeps it, and a copy of thousands of bytes in each launch would cost more than the rest.
+				fprog.Filter = (*unix.SockFilter)(unsafe.Pointer(unsafe.StringData(a.s)))
+				out.args[k] = uintptr(unsafe.Pointer(fprog))
 			case argSlotPID:
 				out.args[k] = uintptr(unsafe.Pointer(&s.pid))
 			case argSlotMaps:
@@ -101,6 +114,8 @@ func arenaSize(ops []Op) int {
 			switch a.kind {
 			case argString, argBytes:
 				n += len(a.s) + 8
+			case argFilter:
+				n += int(unsafe.Sizeof(unix.SockFprog{})) + 8
 			case argStrings:
 				n += (len(a.strings())+1)*pointerSize + 8
 				for _, s := range a.strings() {

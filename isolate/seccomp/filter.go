@@ -1,0 +1,204 @@
+package seccomp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+
+	"golang.org/x/net/bpf"
+)
+
+// Target is where a filter is to run.
+type Target struct {
+	Arch         string   // amd64 or arm64
+	Kernel       int      // 1000 times the major plus the minor version
+	Capabilities []string // that the container may have: its bounding set
+}
+
+// Filter is an assembled filter, ready for the kernel. Filters of the same
+// instructions are equal.
+type Filter struct {
+	code string // array of struct sock_filter
+}
+
+// Code is an array of struct sock_filter (linux/filter.h) in this machine's
+// byte order.
+func (f *Filter) Code() string { return f.code }
+
+// Len is the number of instructions, at most 4,096.
+func (f *Filter) Len() int { return len(f.code) / instructionSize }
+
+const (
+	instructionSize = 8
+	mostInstruction = 4096 // BPF_MAXINSNS
+)
+
+// Filter assembles the profile for a target.
+//
+// Calls are found by a binary search over ranges of numbers: some eight
+// comparisons, where a list would take hundreds. What is above all that the
+// profile names is ENOSYS, as runc does it: the profile cannot have known of
+// the call, and programs fall back from ENOSYS where they give up at EPERM.
+func (p *Profile) Filter(t Target) (*Filter, error) {
+	all, ok := abis[t.Arch]
+	if !ok {
+		return nil, fmt.Errorf("seccomp filter: no system-call table of architecture %s (amd64 and arm64 are there)", t.Arch)
+	}
+	code, err := bpf.Assemble(p.program(p.allowed(all), t))
+	if err != nil {
+		return nil, fmt.Errorf("seccomp filter: %w", err)
+	}
+	if len(code) > mostInstruction {
+		return nil, fmt.Errorf("seccomp filter: %d instructions, the kernel takes %d", len(code), mostInstruction)
+	}
+	b := make([]byte, 0, len(code)*instructionSize)
+	for _, i := range code {
+		b = binary.NativeEndian.AppendUint16(b, i.Op)
+		b = append(b, i.Jt, i.Jf)
+		b = binary.NativeEndian.AppendUint32(b, i.K)
+	}
+	return &Filter{code: string(b)}, nil
+}
+
+// allowed are the ABIs that the profile lets a program use: its own and those
+// mapped to it.
+func (p *Profile) allowed(all []abi) []abi {
+	i := slices.IndexFunc(p.ArchMap, func(m ArchMap) bool { return m.Architecture == all[0].name })
+	return slices.DeleteFunc(slices.Clone(all), func(a abi) bool {
+		return a.name != all[0].name && (i < 0 || !slices.Contains(p.ArchMap[i].SubArchitectures, a.name))
+	})
+}
+
+// program chooses the tree of the ABI that a call comes by.
+func (p *Profile) program(of []abi, t Target) []bpf.Instruction {
+	code := []bpf.Instruction{load(offsetArch)}
+	for i := 0; i < len(of); {
+		audit := of[i].audit
+		var ranges []span
+		bits := uint32(0)
+		for ; i < len(of) && of[i].audit == audit; i++ {
+			ranges = append(ranges, p.spans(of[i], t)...)
+			bits |= of[i].bit
+		}
+		if of[0].audit == abis["amd64"][0].audit && audit == of[0].audit && bits == 0 { // x32 is refused, as another architecture is
+			ranges = append(ranges, span{from: x32Bit, leaf: ret(killThread)})
+		}
+		tree := append([]bpf.Instruction{load(offsetNumber)}, search(ranges)...)
+		code = append(code, bpf.JumpIf{Cond: bpf.JumpEqual, Val: audit, SkipTrue: 1}, bpf.Jump{Skip: uint32(len(tree))})
+		code = append(code, tree...)
+	}
+	return append(code, ret(killThread)...)
+}
+
+// span is what happens to calls from a number on, up to the next span's.
+type span struct {
+	from uint32
+	leaf []bpf.Instruction // ends in returns
+}
+
+// spans lists an ABI's ranges of numbers, in order.
+func (p *Profile) spans(a abi, t Target) []span {
+	rules := map[uint32][]*Rule{}
+	last := uint32(0)
+	for i := range p.Syscalls {
+		r := &p.Syscalls[i]
+		if !r.applies(t) {
+			continue
+		}
+		for _, name := range r.Names {
+			if row, ok := numbers()[name]; ok && row[a.column] != none {
+				nr := uint32(row[a.column])
+				rules[nr] = append(rules[nr], r)
+				last = max(last, nr)
+			}
+		}
+	}
+	unknown := result(p.DefaultAction, p.DefaultErrnoRet)
+	var out []span
+	add := func(from uint32, leaf []bpf.Instruction) {
+		if len(out) == 0 || !slices.Equal(out[len(out)-1].leaf, leaf) {
+			out = append(out, span{from | a.bit, leaf})
+		}
+	}
+	next := uint32(0) // a gap of thousands, as arm has, is one span
+	for _, nr := range slices.Sorted(maps.Keys(rules)) {
+		if nr > next {
+			add(next, ret(unknown))
+		}
+		add(nr, leaf(rules[nr], unknown))
+		next = nr + 1
+	}
+	if p.DefaultAction == "SCMP_ACT_ERRNO" {
+		unknown = result("SCMP_ACT_ERRNO", &newer)
+	}
+	add(next, ret(unknown))
+	return out
+}
+
+var newer uint16 = enosys
+
+// leaf decides on one call: the rules on its arguments in order, then the
+// first without any, else the default.
+func leaf(rules []*Rule, unknown uint32) []bpf.Instruction {
+	var code []bpf.Instruction
+	for _, r := range rules {
+		if len(r.Args) == 0 {
+			unknown = result(r.Action, r.ErrnoRet)
+			break
+		}
+	}
+	for _, r := range rules {
+		for _, args := range alternatives(r.Args) {
+			code = append(code, check(args, result(r.Action, r.ErrnoRet))...)
+		}
+	}
+	return append(code, ret(unknown)...)
+}
+
+// alternatives splits comparisons of one and the same argument, which could
+// hardly all hold: libseccomp takes one for each argument, and runc makes
+// rules of their own of the others.
+func alternatives(args []Arg) [][]Arg {
+	if len(args) == 0 {
+		return nil
+	}
+	for i := range args {
+		if slices.ContainsFunc(args[:i], func(a Arg) bool { return a.Index == args[i].Index }) {
+			var each [][]Arg
+			for _, a := range args {
+				each = append(each, []Arg{a})
+			}
+			return each
+		}
+	}
+	return [][]Arg{args}
+}
+
+// check returns if every comparison holds, and goes on behind itself if not.
+func check(args []Arg, then uint32) []bpf.Instruction {
+	code := ret(then)
+	for _, a := range slices.Backward(args) {
+		code = append(comparisons[a.Op](a, uint8(len(code))), code...)
+	}
+	return code
+}
+
+func ret(value uint32) []bpf.Instruction { return []bpf.Instruction{bpf.RetConstant{Val: value}} }
+
+// search finds the span of the number that is loaded.
+func search(spans []span) []bpf.Instruction {
+	if len(spans) == 1 {
+		return spans[0].leaf
+	}
+	middle := len(spans) / 2
+	below, above := search(spans[:middle]), search(spans[middle:])
+	code := []bpf.Instruction{bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: spans[middle].from, SkipTrue: uint8(len(below))}}
+	if len(below) > 255 { // further than a conditional jump goes
+		code = []bpf.Instruction{
+			bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: spans[middle].from, SkipFalse: 1},
+			bpf.Jump{Skip: uint32(len(below))},
+		}
+	}
+	return append(append(code, below...), above...)
+}
