@@ -19,9 +19,20 @@ func load(at uint32) bpf.Instruction { return bpf.LoadAbsolute{Off: at, Size: 4}
 // if it holds, and past that by skip if it does not. BPF's registers have 32
 // bits, so the upper half comes first.
 var comparisons = map[Op]func(a Arg, skip uint8) []bpf.Instruction{
-	"SCMP_CMP_EQ": func(a Arg, skip uint8) []bpf.Instruction { return masked(a.Index, ^uint64(0), a.Value, skip) },
+	"SCMP_CMP_EQ": func(a Arg, skip uint8) []bpf.Instruction {
+		hi, lo := halves(a.Value)
+		return []bpf.Instruction{
+			load(high(a.Index)), bpf.JumpIf{Cond: bpf.JumpEqual, Val: hi, SkipFalse: skip + 2},
+			load(low(a.Index)), bpf.JumpIf{Cond: bpf.JumpEqual, Val: lo, SkipFalse: skip},
+		}
+	},
 	"SCMP_CMP_MASKED_EQ": func(a Arg, skip uint8) []bpf.Instruction {
-		return masked(a.Index, a.Value, a.ValueTwo, skip)
+		maskHi, maskLo := halves(a.Value)
+		hi, lo := halves(a.ValueTwo)
+		return []bpf.Instruction{
+			load(high(a.Index)), bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: maskHi}, bpf.JumpIf{Cond: bpf.JumpEqual, Val: hi, SkipFalse: skip + 3},
+			load(low(a.Index)), bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: maskLo}, bpf.JumpIf{Cond: bpf.JumpEqual, Val: lo, SkipFalse: skip},
+		}
 	},
 	"SCMP_CMP_NE": func(a Arg, skip uint8) []bpf.Instruction {
 		hi, lo := halves(a.Value)
@@ -34,16 +45,6 @@ var comparisons = map[Op]func(a Arg, skip uint8) []bpf.Instruction{
 	"SCMP_CMP_GE": func(a Arg, skip uint8) []bpf.Instruction { return greater(a, bpf.JumpGreaterOrEqual, false, skip) },
 	"SCMP_CMP_LE": func(a Arg, skip uint8) []bpf.Instruction { return greater(a, bpf.JumpGreaterThan, true, skip) },
 	"SCMP_CMP_LT": func(a Arg, skip uint8) []bpf.Instruction { return greater(a, bpf.JumpGreaterOrEqual, true, skip) },
-}
-
-// masked holds if the argument's bits in mask are those of value.
-func masked(index int, mask, value uint64, skip uint8) []bpf.Instruction {
-	maskHi, maskLo := halves(mask)
-	hi, lo := halves(value)
-	return []bpf.Instruction{
-		load(high(index)), bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: maskHi}, bpf.JumpIf{Cond: bpf.JumpEqual, Val: hi, SkipFalse: skip + 3},
-		load(low(index)), bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: maskLo}, bpf.JumpIf{Cond: bpf.JumpEqual, Val: lo, SkipFalse: skip},
-	}
 }
 
 // greater holds if the argument is greater than the value (or equal, as the

@@ -37,7 +37,10 @@ const (
 // Filter assembles the profile for a target.
 //
 // Calls are found by a binary search over ranges of numbers: some eight
-// comparisons, where a list would take hundreds. What is above all that the
+// comparisons, where a list would take hundreds. The instructions used are
+// those that let the kernel know beforehand which calls are allowed whatever
+// their arguments, so that it need not run the filter for them
+// (seccomp_is_const_allow in kernel/seccomp.c). What is above all that the
 // profile names is ENOSYS, as runc does it: the profile cannot have known of
 // the call, and programs fall back from ENOSYS where they give up at EPERM.
 func (p *Profile) Filter(t Target) (*Filter, error) {
@@ -70,25 +73,48 @@ func (p *Profile) allowed(all []abi) []abi {
 	})
 }
 
-// program chooses the tree of the ABI that a call comes by.
+// program chooses the tree of the ABI that a call comes by. It is put together
+// from its end.
 func (p *Profile) program(of []abi, t Target) []bpf.Instruction {
-	code := []bpf.Instruction{load(offsetArch)}
-	for i := 0; i < len(of); {
-		audit := of[i].audit
-		var ranges []span
-		bits := uint32(0)
-		for ; i < len(of) && of[i].audit == audit; i++ {
-			ranges = append(ranges, p.spans(of[i], t)...)
-			bits |= of[i].bit
+	c := newCode()
+	next := c.ret(killThread) // of an ABI that is none of these
+	for _, a := range slices.Backward(of) {
+		if a.bit != 0 {
+			continue // below, with the one that shares its audit number
 		}
-		if of[0].audit == abis["amd64"][0].audit && audit == of[0].audit && bits == 0 { // x32 is refused, as another architecture is
-			ranges = append(ranges, span{from: x32Bit, leaf: ret(killThread)})
+		root := c.search(p.spans(a, t))
+		if a.audit == auditX8664 {
+			root = p.withX32(c, root, of, t)
 		}
-		tree := append([]bpf.Instruction{load(offsetNumber)}, search(ranges)...)
-		code = append(code, bpf.JumpIf{Cond: bpf.JumpEqual, Val: audit, SkipTrue: 1}, bpf.Jump{Skip: uint32(len(tree))})
-		code = append(code, tree...)
+		c.add(load(offsetNumber))
+		c.add(c.jump(bpf.JumpEqual, a.audit, c.last(), next))
+		next = c.last()
 	}
-	return append(code, ret(killThread)...)
+	c.add(load(offsetArch))
+	return c.program()
+}
+
+// withX32 puts x32 before amd64's tree. The two share their numbers below 512,
+// and so the tree: what amd64 has there and x32 has not, the kernel itself
+// does not find. A tree of its own would make a filter half as long again, and a
+// start pays for each instruction.
+func (p *Profile) withX32(c *code, native int, of []abi, t Target) int {
+	i := slices.IndexFunc(of, func(a abi) bool { return a.bit == x32Bit })
+	if i < 0 {
+		refused := c.ret(killThread) // as another architecture is
+		return c.add(c.jump(bpf.JumpGreaterOrEqual, x32Bit, refused, native))
+	}
+	const first = 512
+	own := p.spans(of[i], t)
+	if above := slices.IndexFunc(own, func(s span) bool { return s.from > first }); above > 0 {
+		own = own[above-1:]
+	} else {
+		own = own[len(own)-1:]
+	}
+	root := c.search(own)
+	c.add(c.jump(bpf.JumpGreaterOrEqual, first, root, native))
+	x32 := c.add(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: ^uint32(x32Bit)})
+	return c.add(c.jump(bpf.JumpGreaterOrEqual, x32Bit, x32, native))
 }
 
 // span is what happens to calls from a number on, up to the next span's.
@@ -118,7 +144,7 @@ func (p *Profile) spans(a abi, t Target) []span {
 	var out []span
 	add := func(from uint32, leaf []bpf.Instruction) {
 		if len(out) == 0 || !slices.Equal(out[len(out)-1].leaf, leaf) {
-			out = append(out, span{from | a.bit, leaf})
+			out = append(out, span{from, leaf})
 		}
 	}
 	next := uint32(0) // a gap of thousands, as arm has, is one span
@@ -185,20 +211,3 @@ func check(args []Arg, then uint32) []bpf.Instruction {
 }
 
 func ret(value uint32) []bpf.Instruction { return []bpf.Instruction{bpf.RetConstant{Val: value}} }
-
-// search finds the span of the number that is loaded.
-func search(spans []span) []bpf.Instruction {
-	if len(spans) == 1 {
-		return spans[0].leaf
-	}
-	middle := len(spans) / 2
-	below, above := search(spans[:middle]), search(spans[middle:])
-	code := []bpf.Instruction{bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: spans[middle].from, SkipTrue: uint8(len(below))}}
-	if len(below) > 255 { // further than a conditional jump goes
-		code = []bpf.Instruction{
-			bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: spans[middle].from, SkipFalse: 1},
-			bpf.Jump{Skip: uint32(len(below))},
-		}
-	}
-	return append(append(code, below...), above...)
-}

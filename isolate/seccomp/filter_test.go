@@ -58,9 +58,13 @@ func assemble(t fataler, p *Profile, target Target) *Filter {
 // expected reads the profile once more, rule by rule and without a tree.
 func expected(p *Profile, t Target, c call) uint32 {
 	for _, a := range p.allowed(abis[t.Arch]) {
-		x32 := t.Arch == "amd64" && c.arch == abis["amd64"][0].audit && c.nr >= x32Bit
+		x32 := c.arch == auditX8664 && c.nr >= x32Bit
 		if c.arch != a.audit || x32 != (a.bit != 0) {
 			continue
+		}
+		if x32 && c.nr&^x32Bit < 512 { // see withX32
+			a = abis["amd64"][0]
+			c.nr &^= x32Bit
 		}
 		plain, last := uint32(0), none
 		decided := false

@@ -18,17 +18,17 @@ type abi struct {
 	column int    // of numbers.txt
 }
 
-// abis of an architecture, by Go's name: its own first. Those that share the
-// audit number stand together, in the order of their bits.
+// abis of an architecture, by Go's name: its own first.
 var abis = map[string][]abi{
-	"amd64": {{"SCMP_ARCH_X86_64", 0xc000003e, 0, 0}, {"SCMP_ARCH_X32", 0xc000003e, x32Bit, 1}, {"SCMP_ARCH_X86", 0x40000003, 0, 2}},
+	"amd64": {{"SCMP_ARCH_X86_64", auditX8664, 0, 0}, {"SCMP_ARCH_X32", auditX8664, x32Bit, 1}, {"SCMP_ARCH_X86", 0x40000003, 0, 2}},
 	"arm64": {{"SCMP_ARCH_AARCH64", 0xc00000b7, 0, 3}, {"SCMP_ARCH_ARM", 0x40000028, 0, 4}},
 }
 
 const (
-	x32Bit  = 0x40000000 // __X32_SYSCALL_BIT
-	columns = 5
-	none    = -1
+	auditX8664 = 0xc000003e // AUDIT_ARCH_X86_64
+	x32Bit     = 0x40000000 // __X32_SYSCALL_BIT
+	columns    = 5
+	none       = -1
 )
 
 // numbers of every system call, by name: one for each column.

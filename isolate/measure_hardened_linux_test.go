@@ -1,0 +1,74 @@
+package isolate
+
+import (
+	"runtime"
+	"slices"
+	"testing"
+)
+
+// TestMeasureHardening takes apart what hardening adds to a start, each part
+// alone and all together, interleaved with a whole container without any. The
+// seccomp filter may add 150 µs.
+func TestMeasureHardening(t *testing.T) {
+	needMeasure(t)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	f := newFixture(t)
+	f.image = image(t)
+	whole := func() Spec {
+		s := f.spec("", nil)
+		s.Path, s.Args, s.DieWithParent = "/true", []string{"true"}, true
+		return s
+	}
+	all, err := Hardened(whole())
+	if err != nil {
+		t.Fatal(err)
+	}
+	variants := []struct {
+		name   string
+		change func(*Spec)
+		spec   Spec
+		took   []float64
+	}{
+		{name: "whole container", change: func(*Spec) {}},
+		{name: "seccomp", change: func(s *Spec) { s.Seccomp = all.Seccomp }},
+		{name: "masked paths", change: func(s *Spec) { s.MaskedPaths = all.MaskedPaths }},
+		{name: "read-only paths", change: func(s *Spec) { s.ReadOnlyPaths = all.ReadOnlyPaths }},
+		{name: "devices", change: func(s *Spec) { s.Limits.Devices = all.Limits.Devices }},
+		{name: "all of it", change: func(s *Spec) {
+			s.Seccomp, s.MaskedPaths, s.ReadOnlyPaths, s.Limits.Devices = all.Seccomp, all.MaskedPaths, all.ReadOnlyPaths, all.Limits.Devices
+		}},
+	}
+	for i := range variants {
+		variants[i].spec = whole()
+		variants[i].change(&variants[i].spec)
+	}
+	for round := range 200 {
+		for k := range variants {
+			v := &variants[(k+round)%len(variants)]
+			c, err := f.Create(v.spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			exit, err := c.Wait(t.Context())
+			if err != nil || !exit.OK() {
+				t.Fatal(exit, err)
+			}
+			v.took = append(v.took, float64(exit.At-c.Requested())/1e3)
+			if err := c.Remove(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	median := func(v []float64) float64 { return slices.Sorted(slices.Values(v))[len(v)/2] }
+	base := median(variants[0].took)
+	for _, v := range variants {
+		t.Logf("%-16s %6.0f µs, %+.0f", v.name, median(v.took), median(v.took)-base)
+	}
+	if added := median(variants[1].took) - base; added > 150 {
+		t.Errorf("the seccomp filter adds %.0f µs", added)
+	}
+}
