@@ -86,6 +86,9 @@ func (p *Profile) program(of []abi, t Target) []bpf.Instruction {
 		if a.audit == auditX8664 {
 			root = p.withX32(c, root, of, t)
 		}
+		if root != c.last() { // nothing to search: the ABI has one answer, and another had it before
+			c.add(bpf.Jump{Skip: uint32(c.away(root))})
+		}
 		c.add(load(offsetNumber))
 		c.add(c.jump(bpf.JumpEqual, a.audit, c.last(), next))
 		next = c.last()
