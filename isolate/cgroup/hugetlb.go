@@ -19,16 +19,16 @@ func (h HugetlbLimit) validate() error {
 	return nil
 }
 
-// name is the page size as the kernel writes it in the names of files
-// (hugetlb_cgroup_file_init in mm/hugetlb_cgroup.c).
-func (h HugetlbLimit) name() string {
+// PageName is the page size as the kernel writes it in the names of files,
+// "2MB" (hugetlb_cgroup_file_init in mm/hugetlb_cgroup.c).
+func (h HugetlbLimit) PageName() string {
 	switch {
 	case h.PageSize >= 1<<30:
-		return fmt.Sprintf("hugetlb.%dGB.", h.PageSize>>30)
+		return fmt.Sprintf("%dGB", h.PageSize>>30)
 	case h.PageSize >= 1<<20:
-		return fmt.Sprintf("hugetlb.%dMB.", h.PageSize>>20)
+		return fmt.Sprintf("%dMB", h.PageSize>>20)
 	}
-	return fmt.Sprintf("hugetlb.%dKB.", h.PageSize>>10)
+	return fmt.Sprintf("%dKB", h.PageSize>>10)
 }
 
 // hugetlbLimits limits what is reserved too, since Linux 5.7: mmap then
@@ -36,8 +36,8 @@ func (h HugetlbLimit) name() string {
 func hugetlbLimits(file string) func(Limits) []Value {
 	return func(l Limits) (vs []Value) {
 		for _, h := range l.Hugetlb {
-			vs = append(vs,
-				Value{File: h.name() + file, Data: format(h.Max), Also: &Value{File: h.name() + "rsvd." + file, Data: format(h.Max)}})
+			used := "hugetlb." + h.PageName() + "."
+			vs = append(vs, Value{File: used + file, Data: format(h.Max), Also: &Value{File: used + "rsvd." + file, Data: format(h.Max)}})
 		}
 		return vs
 	}

@@ -74,6 +74,9 @@ func (h *Host) RunPaths(name string) []string {
 
 func (at *Hierarchy) runDir(run string) string { return filepath.Join(at.Parent, Prefix+run) }
 
+// Values compiles limits as Create writes them: see Host.Values.
+func (r *Run) Values(l Limits) ([]Value, error) { return r.host.Values(l) }
+
 // Bare is the group of processes without limits: in the marker hierarchy only.
 func (r *Run) Bare() *Group { return r.bare }
 

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"plimsoll/isolate"
+	"plimsoll/isolate/cgroup"
 	"plimsoll/profiles"
 	"plimsoll/runner/workloads/probe"
 )
@@ -17,8 +18,9 @@ import (
 // Place is what runtimes need of the run that they are used in.
 type Place struct {
 	Engine *isolate.Engine
-	Dir    string // where runtimes keep their state
-	Group  string // the run's cgroup as a path from the top of a hierarchy
+	Dir    string      // where runtimes keep their state
+	Group  string      // the run's cgroup as a path from the top of a hierarchy
+	Run    *cgroup.Run // the same; nil where there is none
 }
 
 // New gives the runtime of that level: a built-in name, or NAME=oci:PATH.
@@ -39,7 +41,7 @@ func New(level string, at Place) (Runtime, error) {
 	if path == "" {
 		path = r.Name
 	}
-	return &oci{engine: at.Engine, name: r.Name, path: path, state: filepath.Join(at.Dir, "state-"+r.Name), group: at.Group}, nil
+	return &oci{engine: at.Engine, name: r.Name, path: path, state: filepath.Join(at.Dir, "state-"+r.Name), group: at.Group, run: at.Run}, nil
 }
 
 // try starts the probe by r and looks whether it ran: what works is usable.
