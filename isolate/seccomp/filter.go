@@ -129,7 +129,6 @@ type span struct {
 // spans lists an ABI's ranges of numbers, in order.
 func (p *Profile) spans(a abi, t Target) []span {
 	rules := map[uint32][]*Rule{}
-	last := uint32(0)
 	for i := range p.Syscalls {
 		r := &p.Syscalls[i]
 		if !r.applies(t) {
@@ -139,7 +138,6 @@ func (p *Profile) spans(a abi, t Target) []span {
 			if row, ok := numbers()[name]; ok && row[a.column] != none {
 				nr := uint32(row[a.column])
 				rules[nr] = append(rules[nr], r)
-				last = max(last, nr)
 			}
 		}
 	}
