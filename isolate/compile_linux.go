@@ -91,6 +91,14 @@ func compile(p *launch.Program, s *Spec, files [3]int, join cgroup.Join) {
 	if s.Dir != "" {
 		c.chdir("chdir", s.Dir)
 	}
+	if s.Root != nil && s.Proc {
+		c.execInside()
+	}
+	if s.Seccomp != nil {
+		c.Add(launch.Op{Phase: "seccomp", Call: unix.SYS_SECCOMP, Hint: "CONFIG_SECCOMP_FILTER"},
+			launch.Number(unix.SECCOMP_SET_MODE_FILTER), launch.Flags(launch.SeccompFlags, unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW),
+			launch.Filter(s.Seccomp.Code()))
+	}
 	c.Exec(s.Path, append([]string{s.Path}, s.Args...), s.Env)
 }
 
@@ -106,6 +114,16 @@ func (c compiler) chdir(phase, dir string) {
 // clears it (prctl(2)).
 func (c compiler) parentDeathSignal() {
 	c.prctl("parent-death signal", unix.PR_SET_PDEATHSIG, launch.Number(unix.SIGKILL), 0)
+}
+
+// execInside makes sure that the program is a file of the container's own. An
+// image whose program is a link to /proc/self/exe would have the harness's
+// executable run inside, where it can be opened, and written to once the
+// harness has ended (CVE-2019-5736).
+func (c compiler) execInside() {
+	const phase = "check program"
+	c.openStrict(phase, c.spec.Path, unix.O_PATH, "it must exist inside the root; ELOOP is a link to what is not in it, as /proc/self/exe")
+	c.Add(launch.Op{Phase: phase, Call: unix.SYS_CLOSE}, launch.Kept)
 }
 
 func (c compiler) privileges() {

@@ -15,6 +15,7 @@ import (
 	"plimsoll/isolate/cgroup"
 	"plimsoll/isolate/launch"
 	"plimsoll/isolate/network"
+	"plimsoll/isolate/seccomp"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -45,6 +46,18 @@ func TestCompile(t *testing.T) {
 		{"yardstick", func() Spec {
 			return Spec{Path: "/true", Namespaces: AllSix, Proc: true, Hostname: "c",
 				Root: &Root{Path: "/w/merged", Overlay: &Overlay{Lower: []string{"/image"}, Upper: "/w/upper", Work: "/w/work"}}}
+		}, cgroup.Join{}},
+		{"hardened", func() Spec {
+			s := full()
+			s.Mounts = []Mount{{Type: "tmpfs", Target: "/data/tmp", Options: "size=1m"}}
+			s.MaskedPaths = []string{"/proc/kcore", "/proc/acpi/", "/proc/keys"}
+			s.ReadOnlyPaths = []string{"/proc/sys", "/data/tmp", "/etc"}
+			filter, err := seccomp.Docker().Filter(seccomp.Target{Arch: "amd64", Kernel: 6001, Capabilities: s.Capabilities.Names()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Seccomp = filter
+			return s
 		}, cgroup.Join{}},
 		{"user", func() Spec {
 			s := full()
@@ -108,6 +121,10 @@ func TestValidateNamesTheField(t *testing.T) {
 		{func(s *Spec) { s.Mounts[0].Source = "data" }, `mount source "data": must be absolute`},
 		{func(s *Spec) { s.Hostname = strings.Repeat("h", 65) }, "longer than 64 bytes"},
 		{func(s *Spec) { s.Limits.Memory = 1 << 20 }, "limits: need a group"},
+		{func(s *Spec) { s.MaskedPaths = []string{"/proc/../etc"} }, `path "/proc/../etc": must be a clean`},
+		{func(s *Spec) { s.ReadOnlyPaths = []string{"/"} }, `path "/": must be a clean`},
+		{func(s *Spec) { s.MaskedPaths, s.Dev = []string{"/proc/keys"}, false }, "masked paths: need dev"},
+		{func(s *Spec) { s.Seccomp, s.NoNewPrivs = new(seccomp.Filter), false }, "seccomp: needs no_new_privs"},
 		{func(s *Spec) { s.Group = "c"; s.Limits.Memory = 100 }, "memory 100"},
 	} {
 		s := full()

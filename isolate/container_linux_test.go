@@ -395,21 +395,24 @@ func TestLinkInRootLeadsInside(t *testing.T) {
 func TestUserNamespace(t *testing.T) {
 	need(t, "userns-overlay", release() >= 5*1000+11)
 	f := newFixture(t)
-	chmod(t, f.image)
-	got := f.output(func(s *Spec) {
-		s.Namespaces |= UserNS
-		s.UIDMap = []IDMap{{0, 200000, 65536}}
-		s.GIDMap = s.UIDMap
-		for dir := s.Root.Path; dir != "/"; dir = filepath.Dir(dir) {
-			chmod(t, dir)
-		}
-		for _, dir := range []string{s.Root.Overlay.Upper, s.Root.Overlay.Work} {
-			if err := os.Chown(dir, 200000, 200000); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
+	got := f.output(f.mapUsers)
 	wants(t, got, "pid 1 uid 0", "write /x <nil>", "write /dev/null <nil>", "Groups:\t \n")
+}
+
+// mapUsers gives the container a user namespace, and the ids in it its root.
+func (f *fixture) mapUsers(s *Spec) {
+	chmod(f.t, f.image)
+	s.Namespaces |= UserNS
+	s.UIDMap = []IDMap{{0, 200000, 65536}}
+	s.GIDMap = s.UIDMap
+	for dir := s.Root.Path; dir != "/"; dir = filepath.Dir(dir) {
+		chmod(f.t, dir)
+	}
+	for _, dir := range []string{s.Root.Overlay.Upper, s.Root.Overlay.Work} {
+		if err := os.Chown(dir, 200000, 200000); err != nil {
+			f.t.Fatal(err)
+		}
+	}
 }
 
 // chmod lets the user namespace's ids through the directories of the test.
@@ -535,7 +538,7 @@ func TestFreeze(t *testing.T) {
 func TestMemoryLimitKills(t *testing.T) {
 	f := newFixture(t)
 	spec := f.spec("eat", nil)
-	spec.Limits.Memory = 32 << 20
+	limitMemory(&spec, 32<<20)
 	c := f.start(spec)
 	exit, err := c.Wait(t.Context())
 	if err != nil || exit.Signal != syscall.SIGKILL {
@@ -543,6 +546,15 @@ func TestMemoryLimitKills(t *testing.T) {
 	}
 	if u, err := c.Usage(); err != nil || u.Memory.OOMKills.Value < 1 {
 		t.Errorf("usage %+v, %v: no OOM kill counted", u.Memory, err)
+	}
+}
+
+// limitMemory lets nothing go to swap, where there is any, so that the limit
+// bites at once.
+func limitMemory(s *Spec, limit int64) {
+	s.Limits.Memory = limit
+	if swaps, _ := os.ReadFile("/proc/swaps"); bytes.Count(swaps, []byte("\n")) > 1 {
+		s.Limits.Swap = cgroup.NoSwap
 	}
 }
 
@@ -573,7 +585,7 @@ func TestCPULimitThrottles(t *testing.T) {
 func TestTinyMemoryLimitIsExplained(t *testing.T) {
 	f := newFixture(t)
 	spec := f.spec("true", nil)
-	spec.Limits.Memory = 512 << 10
+	limitMemory(&spec, 512<<10)
 	c, err := f.Create(spec)
 	if err != nil {
 		t.Fatal(err)
@@ -619,7 +631,7 @@ func TestBadRootsAreNamed(t *testing.T) {
 	}{
 		{func(s *Spec) { s.Root = &Root{Path: "/nonexistent"} }, "bind root on /nonexistent: mount: ENOENT"},
 		{func(s *Spec) { s.Root.Overlay.Lower = []string{"/nonexistent"} }, "CONFIG_OVERLAY_FS"},
-		{func(s *Spec) { s.Path = "/missing" }, "execve /missing: execve: ENOENT"},
+		{func(s *Spec) { s.Path = "/missing" }, "check program /missing: openat2: ENOENT"},
 		{func(s *Spec) { s.Dir = "/missing" }, "chdir /missing: chdir: ENOENT"},
 		{func(s *Spec) { s.Mounts = []Mount{{Source: "/nonexistent", Target: "/data"}} }, "is /nonexistent there?"},
 	} {

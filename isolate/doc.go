@@ -13,5 +13,8 @@
 //	exit, err := c.Wait(ctx)
 //	err = c.Remove(ctx)
 //
+// [Hardened] adds to a Spec what Docker puts around a container by default:
+// package seccomp's filter, masked and read-only paths, a list of devices.
+//
 // An engine keeps no thread, no goroutine and no descriptor per container.
 package isolate

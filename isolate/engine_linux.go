@@ -34,7 +34,16 @@ type Engine struct {
 // NewEngine makes an engine whose containers live in the cgroups of run.
 // Without one (a user who may make no cgroups), containers have no group and
 // can have no limits.
+//
+// As root it makes this process undumpable (PR_SET_DUMPABLE): until its execve
+// a child shares our memory, and some of them have by then no more privileges
+// than containers that could look into them.
 func NewEngine(run *cgroup.Run) (*Engine, error) {
+	if os.Getuid() == 0 {
+		if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+			return nil, fmt.Errorf("close our memory to others: %w", err)
+		}
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("standard files of containers: %w", err)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"plimsoll/isolate/cgroup"
 	"plimsoll/isolate/network"
+	"plimsoll/isolate/seccomp"
 )
 
 // Spec says what a container is. The zero value of a field adds nothing, so
@@ -45,9 +47,13 @@ type Spec struct {
 
 	Network *network.Attachment // to a bridge, from the container's network namespace; nil is none
 
+	MaskedPaths   []string // where nothing is to be read; a directory ends in /. Needs Dev
+	ReadOnlyPaths []string
+
 	NoNewPrivs   bool
-	Capabilities *Capabilities // nil leaves them as they are
-	User         *User         // nil stays what the harness is, or root of a user namespace
+	Capabilities *Capabilities   // nil leaves them as they are
+	User         *User           // nil stays what the harness is, or root of a user namespace
+	Seccomp      *seccomp.Filter // system calls that are refused; needs NoNewPrivs
 
 	NewSession    bool // setsid, as a container host does; autogroup scheduling makes it cost some 15 µs
 	NewGroup      bool // setpgid: out of the reach of Ctrl-C at the harness's terminal
@@ -151,6 +157,20 @@ func (s *Spec) Validate() error {
 	}
 	if s.Root == nil && (s.Proc || s.Sys || s.Dev || len(s.Mounts) > 0) {
 		bad("mounts: need a root of the container's own; nothing is mounted over the host's")
+	}
+	if len(s.MaskedPaths) > 0 && !s.Dev {
+		bad("masked paths: need dev, whose null device is bound over them")
+	}
+	if len(s.ReadOnlyPaths) > 0 && s.Root == nil {
+		bad("read-only paths: need a root of the container's own")
+	}
+	for _, p := range slices.Concat(s.MaskedPaths, s.ReadOnlyPaths) {
+		if clean := strings.TrimSuffix(p, "/"); !path.IsAbs(clean) || path.Clean(clean) != clean {
+			bad("masked or read-only path %q: must be a clean absolute path below /", p)
+		}
+	}
+	if s.Seccomp != nil && !s.NoNewPrivs {
+		bad("seccomp: needs no_new_privs: a set-uid program under a filter that it does not know may be made to misbehave (seccomp(2))")
 	}
 	if len(s.Hostname) > 64 {
 		bad("hostname %q: longer than 64 bytes", s.Hostname)

@@ -120,6 +120,7 @@ const (
 	argNamed           // number, shown by its name in the table s
 	argKept            // the result of the last call with Keep
 	argOctal
+	argFilter   // pointer to a struct sock_fprog of the instructions in s
 	argSlotPID  // address of the child's pid, where the mapper waits for it
 	argSlotMaps // address of the word that says the id maps are written
 )
@@ -153,6 +154,10 @@ func Bytes(b string) Arg { return Arg{kind: argBytes, s: b} }
 
 // Strings is an argument or environment vector.
 func Strings(list []string) Arg { return Arg{kind: argStrings, list: &list} }
+
+// Filter is a pointer to a struct sock_fprog (linux/filter.h) of those
+// instructions, an array of struct sock_filter.
+func Filter(instructions string) Arg { return Arg{kind: argFilter, s: instructions} }
 
 // Kept is the result of the last call that had Keep set.
 var Kept = Arg{kind: argKept}

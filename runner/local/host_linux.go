@@ -121,7 +121,7 @@ func (e *Executor) lacks() []runner.Lack {
 			// would mount over the host.
 			where := profiles.Exclusion{Runtime: []string{r.Name}, Storage: []string{"host"}}
 			if u.info.Rungs { // the lower ones leave the host's root in place
-				where.Params = map[string][]string{"rung": {"", "root", "full"}}
+				where.Params = map[string][]string{"rung": {"", "root", "full", "hardened"}}
 			}
 			lack(r.Name+" has a root of its own", "use storage bind or overlay", where)
 			if !u.info.MountsRoot && os.Getuid() != 0 {
@@ -177,7 +177,11 @@ func (e *Executor) canLimit(p profiles.Limits) error {
 // limits resolves a profile's limits on this host.
 func (e *Executor) limits(p profiles.Limits, d *workDir) (cgroup.Limits, error) {
 	l := cgroup.Limits{
-		CPU: p.CPU, CPUPeriod: p.CPUPeriod, CPUWeight: p.CPUWeight, CPUSet: p.CPUSet, Mems: p.Mems, Memory: p.Memory, PIDs: p.PIDs,
+		CPU: p.CPU, CPUPeriod: p.CPUPeriod, CPUWeight: p.CPUWeight, CPUSet: p.CPUSet, Mems: p.Mems, Memory: p.Memory, Swap: p.Swap, PIDs: p.PIDs,
+		IOWeight: p.IOWeight,
+	}
+	for _, h := range p.Hugetlb {
+		l.Hugetlb = append(l.Hugetlb, cgroup.HugetlbLimit{PageSize: h.Page, Max: h.Limit})
 	}
 	for _, io := range p.IO {
 		device, err := wholeDisk(io.Device, d.base)

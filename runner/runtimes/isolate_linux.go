@@ -36,7 +36,14 @@ func (r isolated) Create(_ context.Context, i Instance) (Container, error) {
 	r.addRung(&spec, i)
 	if os.Getuid() != 0 {
 		mapSelf(&spec)
-	} else if i.Limits.Any() {
+	}
+	if rungs[i.Rung].hardened {
+		var err error
+		if spec, err = isolate.Hardened(spec); err != nil {
+			return nil, err
+		}
+	}
+	if os.Getuid() == 0 && spec.Limits.Any() {
 		spec.Group = i.ID
 	}
 	begin := launch.Now()
@@ -47,18 +54,19 @@ func (r isolated) Create(_ context.Context, i Instance) (Container, error) {
 	return &ours{Container: c, created: since(begin)}, nil
 }
 
-// rungs is the ladder from namespaces alone to a whole container: each adds
+// rungs is the ladder from namespaces alone to a container as hosts run it: each adds
 // to what a start does.
 var rungs = map[string]struct {
-	namespaces  isolate.Namespaces
-	root, whole bool
+	namespaces            isolate.Namespaces
+	root, whole, hardened bool
 }{
-	"pid":     {namespaces: isolate.PID},
-	"pid+mnt": {namespaces: isolate.PID | isolate.Mnt},
-	"five":    {namespaces: isolate.AllSix &^ isolate.Net},
-	"six":     {namespaces: isolate.AllSix},
-	"root":    {namespaces: isolate.AllSix, root: true},
-	"full":    {namespaces: isolate.AllSix, root: true, whole: true},
+	"pid":      {namespaces: isolate.PID},
+	"pid+mnt":  {namespaces: isolate.PID | isolate.Mnt},
+	"five":     {namespaces: isolate.AllSix &^ isolate.Net},
+	"six":      {namespaces: isolate.AllSix},
+	"root":     {namespaces: isolate.AllSix, root: true},
+	"full":     {namespaces: isolate.AllSix, root: true, whole: true},
+	"hardened": {namespaces: isolate.AllSix, root: true, whole: true, hardened: true},
 }
 
 func (r isolated) addRung(s *isolate.Spec, i Instance) {

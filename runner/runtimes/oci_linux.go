@@ -31,6 +31,7 @@ type oci struct {
 	path   string // as the user named it; looked up in PATH
 	state  string // directory for the runtime's --root
 	group  string // cgroup path below which instances are made
+	run    *cgroup.Run
 }
 
 func (o *oci) Name() string { return o.name }
