@@ -18,33 +18,33 @@ type compiler struct {
 	spec *Spec
 }
 
-// Compile gives the launch program of a spec: a pure function. Files are the
-// descriptors of standard input, output and error; join says how the child
-// comes into its cgroup, of which only files have to be written: the caller
-// sets Program.Group for the unified hierarchy.
-func Compile(s *Spec, files [3]int, join cgroup.Join) *launch.Program {
+// Compile gives the launch program of a spec for a kernel that lacks those
+// features: a pure function. Files are the descriptors of standard input,
+// output and error; join says how the child comes into its cgroup. Where
+// the child is born in the group of the unified hierarchy, the caller sets
+// Program.Group.
+func Compile(s *Spec, files [3]int, join cgroup.Join, missing launch.Features) *launch.Program {
 	c := compiler{launch.New(files), s}
 	c.NoStamps, c.CopyMemory = s.NoStamps, s.CopyMemory
 	// The cgroup namespace's root is the group its maker is in, so it is made
 	// only once the child is in its own. A time namespace's offsets are set
-	// before anyone is in it: the child goes in by its execve. A child that has
-	// its memory to itself may be born in one.
+	// before anyone is in it: the child goes in by its execve. Before Linux
+	// 6.3 (commit 2b5f9dad32ed) execve does not: it is born in one then, which
+	// takes clone3 and a copy of the memory.
 	later := Cgroup | Time
-	if s.CopyMemory && s.TimeOffset == 0 {
-		later = Cgroup
+	if s.Namespaces.Has(Time) && missing.Has(launch.TimeExec) {
+		later, c.CopyMemory = Cgroup, true
 	}
 	c.Flags = uint64(s.Namespaces &^ later)
 
-	c.Descriptors()
+	c.Descriptors(missing)
 	if s.DieWithParent {
 		c.parentDeathSignal() // also here: a mount may hang
 	}
 	if s.NewSession {
 		c.Add(launch.Op{Phase: "setsid", Call: unix.SYS_SETSID})
 	}
-	for _, file := range join.Files {
-		c.WriteFile("join cgroups", file, "0", "a cgroup that is removed while a container starts cannot be joined")
-	}
+	c.joinGroups(join, missing)
 	if ns := s.Namespaces & later; ns != 0 {
 		c.Add(launch.Op{Phase: "unshare", Call: unix.SYS_UNSHARE, Hint: "CONFIG_CGROUPS, CONFIG_TIME_NS"},
 			launch.Flags(launch.CloneFlags, uint64(ns)))
@@ -67,12 +67,30 @@ func Compile(s *Spec, files [3]int, join cgroup.Join) *launch.Program {
 	if s.Loopback {
 		c.loopbackUp()
 	}
-	c.privileges()
-	if s.Dir != "" {
-		c.chdir("chdir", s.Dir)
-	}
-	c.Exec(s.Path, append([]string{s.Path}, s.Args...), s.Env)
+	c.finish(s.Path, s.Args, s.Env, s.Dir)
 	return c.Program
+}
+
+// finish gives up what the container's programs are not to have, and
+// executes one.
+func (c compiler) finish(path string, args, env []string, dir string) {
+	c.privileges()
+	if dir != "" {
+		c.chdir("chdir", dir)
+	}
+	c.Exec(path, append([]string{path}, args...), env)
+}
+
+// joinGroups writes the child into its cgroups, of which CLONE_INTO_CGROUP reaches
+// the unified one only.
+func (c compiler) joinGroups(join cgroup.Join, missing launch.Features) {
+	files := join.Files
+	if missing.Has(launch.IntoCgroup) && join.Unified != "" {
+		files = append([]string{join.UnifiedProcs}, files...)
+	}
+	for _, file := range files {
+		c.WriteFile("join cgroups", file, "0", "a cgroup that is removed while a container starts cannot be joined")
+	}
 }
 
 func (c compiler) prctl(phase string, option int, arg launch.Arg, try unix.Errno) {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/launch"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -35,13 +36,17 @@ func TestCompile(t *testing.T) {
 		name string
 		spec func() Spec
 		join cgroup.Join
+
+		missing launch.Features
 	}{
-		{"bare", func() Spec { return Spec{Path: "/probe"} }, cgroup.Join{}},
-		{"full", full, v1},
+		{"bare", func() Spec { return Spec{Path: "/probe"} }, cgroup.Join{}, 0},
+		{"full", full, v1, 0},
+		{"old", func() Spec { return Spec{Path: "/probe", Namespaces: PID | Cgroup | Time} },
+			cgroup.Join{Unified: "/cg/c1", UnifiedProcs: "/cg/c1/cgroup.procs", Files: v1.Files}, launch.CloseRange | launch.IntoCgroup | launch.TimeExec},
 		{"yardstick", func() Spec {
 			return Spec{Path: "/true", Namespaces: AllSix, Proc: true, Hostname: "c",
 				Root: &Root{Path: "/w/merged", Overlay: &Overlay{Lower: []string{"/image"}, Upper: "/w/upper", Work: "/w/work"}}}
-		}, cgroup.Join{}},
+		}, cgroup.Join{}, 0},
 		{"user", func() Spec {
 			s := full()
 			s.Namespaces |= UserNS | Time
@@ -50,28 +55,41 @@ func TestCompile(t *testing.T) {
 			s.GIDMap = s.UIDMap
 			s.Root = &Root{Path: "/image", ReadOnly: true}
 			return s
-		}, cgroup.Join{}},
+		}, cgroup.Join{}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := tt.spec()
 			if err := s.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			got := Compile(&s, [3]int{5, 6, 6}, tt.join).String()
-			golden := filepath.Join("testdata", "program", tt.name+".txt")
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("program (-want +got), -update if it is meant:\n%s", diff)
-			}
+			compareProgram(t, tt.name, Compile(&s, [3]int{5, 6, 6}, tt.join, tt.missing))
 		})
+	}
+}
+
+func TestCompileExec(t *testing.T) {
+	s := full()
+	s.Namespaces |= UserNS | Time
+	x := Exec{Path: "/probe", Args: []string{"exit"}, DieWithParent: true, NewSession: true}
+	join := cgroup.Join{Files: []string{"/cg/memory/plimsoll-r/c1/tasks"}}
+	compareProgram(t, "exec", CompileExec(&s, &x, 4711, [3]int{5, 6, 6}, join, 0))
+}
+
+func compareProgram(t *testing.T, name string, p *launch.Program) {
+	t.Helper()
+	got := p.String()
+	golden := filepath.Join("testdata", "program", name+".txt")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("program (-want +got), -update if it is meant:\n%s", diff)
 	}
 }
 
@@ -108,6 +126,6 @@ func TestValidateNamesTheField(t *testing.T) {
 func BenchmarkCompile(b *testing.B) {
 	s := full()
 	for b.Loop() {
-		Compile(&s, [3]int{5, 6, 6}, cgroup.Join{})
+		Compile(&s, [3]int{5, 6, 6}, cgroup.Join{}, 0)
 	}
 }

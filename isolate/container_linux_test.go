@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/launch"
 )
 
 // The program inside the containers of these tests is the test binary itself,
@@ -121,6 +122,13 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
+	return newFixtureWithout(t, 0)
+}
+
+// newFixtureWithout is a fixture whose engine does without some features of
+// the kernel.
+func newFixtureWithout(t *testing.T, missing launch.Features) *fixture {
+	t.Helper()
 	needRoot(t)
 	before := snapshot(t)
 	host, err := cgroup.Detect("/")
@@ -130,7 +138,7 @@ func newFixture(t *testing.T) *fixture {
 	name := fmt.Sprintf("test-%d-%s", os.Getpid(), strings.ReplaceAll(strings.ReplaceAll(t.Name(), "/", "-"), "#", "-"))
 	run, err := host.NewRun(name)
 	need(t, "cgroup", err == nil)
-	e, err := NewEngine(run)
+	e, err := newEngine(run, launch.MissingFeatures()|missing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -385,8 +393,12 @@ func TestLinkInRootLeadsInside(t *testing.T) {
 }
 
 func TestUserNamespace(t *testing.T) {
-	need(t, "userns-overlay", release() >= 5*1000+11)
-	f := newFixture(t)
+	need(t, "userns-overlay", !launch.MissingFeatures().Has(launch.UserOverlay))
+	testUserNamespace(t, newFixture(t))
+}
+
+func testUserNamespace(t *testing.T, f *fixture) {
+	t.Helper()
 	chmod(t, f.image)
 	got := f.output(func(s *Spec) {
 		s.Namespaces |= UserNS
@@ -436,7 +448,7 @@ func TestTimeOffset(t *testing.T) {
 	spec := f.spec("clock", w)
 	spec.Namespaces |= Time
 	spec.TimeOffset = 1000 * time.Hour
-	if !f.timeExec {
+	if f.Missing().Has(launch.TimeExec) {
 		if _, err := f.Create(spec); err == nil || !strings.Contains(err.Error(), "6.3") {
 			t.Errorf("got %v, want a refusal", err)
 		}
@@ -465,8 +477,10 @@ func monotonic() int64 {
 
 func init() { acts["clock"] = func() error { _, err := fmt.Println(monotonic()); return err } }
 
-func TestStop(t *testing.T) {
-	f := newFixture(t)
+func TestStop(t *testing.T) { testStop(t, newFixture(t)) }
+
+func testStop(t *testing.T, f *fixture) {
+	t.Helper()
 	for _, tt := range []struct {
 		act    string
 		grace  time.Duration

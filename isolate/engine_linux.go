@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,8 +21,7 @@ type Engine struct {
 	run      *cgroup.Run
 	launcher launch.Launcher
 	null     *os.File
-	bare     int  // descriptor of the run's group of bare processes, -1 without one
-	timeExec bool // execve enters the time namespace that was unshared before
+	bare     int // descriptor of the run's group of bare processes, -1 without one
 
 	// LaunchTimeout bounds one start: a child that hangs in a mount is killed.
 	LaunchTimeout time.Duration
@@ -30,33 +31,33 @@ type Engine struct {
 // Without one (a user who may make no cgroups), containers have no group and
 // can have no limits.
 func NewEngine(run *cgroup.Run) (*Engine, error) {
+	return newEngine(run, launch.MissingFeatures())
+}
+
+// newEngine makes an engine that does without some features.
+func newEngine(run *cgroup.Run, missing launch.Features) (*Engine, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("standard files of containers: %w", err)
 	}
-	e := &Engine{run: run, null: null, bare: -1, timeExec: release() >= 6*1000+3, LaunchTimeout: 30 * time.Second}
+	e := &Engine{run: run, null: null, bare: -1, LaunchTimeout: 30 * time.Second}
+	e.launcher.Missing = missing
 	if run != nil {
-		if e.bare, err = openGroup(run.Bare().Join()); err != nil {
+		if e.bare, err = e.openGroup(run.Bare().Join()); err != nil {
 			return nil, errors.Join(err, null.Close())
 		}
 	}
 	return e, nil
 }
 
-// release is the kernel's version, 1000 times the major plus the minor number.
-func release() int {
-	var uts unix.Utsname
-	var major, minor int
-	if unix.Uname(&uts) == nil {
-		fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &major, &minor)
-	}
-	return major*1000 + minor
-}
+// Missing is what this host's kernel lacks: see launch.KnownFeatures for what
+// the engine does instead.
+func (e *Engine) Missing() launch.Features { return e.launcher.Missing }
 
 // openGroup opens the directory that a child is born in, -1 where that is
 // not possible: there it writes itself into the group's files.
-func openGroup(join cgroup.Join) (int, error) {
-	if join.Unified == "" {
+func (e *Engine) openGroup(join cgroup.Join) (int, error) {
+	if join.Unified == "" || e.Missing().Has(launch.IntoCgroup) {
 		return -1, nil
 	}
 	fd, err := unix.Open(join.Unified, unix.O_PATH|unix.O_CLOEXEC, 0)
@@ -82,6 +83,10 @@ type Container struct {
 	group  *cgroup.Group // of its own; nil when it runs in the run's group of bare processes
 	join   cgroup.Join
 	proc   *launch.Process
+	frozen atomic.Bool
+
+	mu    sync.Mutex
+	execs []*launch.Process
 }
 
 // Create checks the spec and makes the container's cgroup.
@@ -89,13 +94,8 @@ func (e *Engine) Create(spec Spec) (*Container, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, fmt.Errorf("container spec: %w", err)
 	}
-	if spec.Namespaces.Has(Time) && !e.timeExec {
-		// Before Linux 6.3 only a fork that copies memory enters one (commit
-		// 2b5f9dad32ed), and then its offsets are fixed.
-		if spec.TimeOffset != 0 {
-			return nil, errors.New("container spec: time offset: needs Linux 6.3, where execve enters a time namespace")
-		}
-		spec.CopyMemory = true
+	if err := spec.adapt(e.Missing()); err != nil {
+		return nil, fmt.Errorf("container spec: %w", err)
 	}
 	c := &Container{engine: e, spec: spec}
 	if e.run == nil {
@@ -124,12 +124,22 @@ func (c *Container) Start(ctx context.Context) error {
 	if c.proc != nil {
 		return errors.New("start: the container was started before")
 	}
-	program := Compile(&c.spec, c.files(), c.join)
+	files := c.engine.files(c.spec.Stdin, c.spec.Stdout, c.spec.Stderr)
+	proc, err := c.launch(ctx, requested, Compile(&c.spec, files, c.join, c.engine.Missing()))
+	if err != nil {
+		return err
+	}
+	c.proc = proc
+	return nil
+}
+
+// launch runs a program whose child is born in the container's cgroup.
+func (c *Container) launch(ctx context.Context, requested int64, program *launch.Program) (*launch.Process, error) {
 	program.Group = c.engine.bare
 	if c.group != nil {
-		fd, err := openGroup(c.join)
+		fd, err := c.engine.openGroup(c.join)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if fd >= 0 {
 			defer unix.Close(fd)
@@ -143,13 +153,12 @@ func (c *Container) Start(ctx context.Context) error {
 	}
 	proc, err := c.engine.launcher.Start(ctx, program)
 	if err != nil {
-		return c.explain(err)
+		return nil, c.explain(err)
 	}
 	proc.Phases[0].Begin = proc.Requested
 	proc.Phases = append([]launch.Phase{{Name: "compile", Begin: requested}}, proc.Phases...)
 	proc.Requested = requested
-	c.proc = proc
-	return nil
+	return proc, nil
 }
 
 // explain adds to a launch error what the container's cgroup knows of it: a
@@ -172,11 +181,13 @@ func (c *Container) explain(err error) error {
 	return err
 }
 
-func (c *Container) files() [3]int {
+// files gives the descriptors of standard input, output and error, of which
+// nil stands for /dev/null.
+func (e *Engine) files(standard ...*os.File) [3]int {
 	var fds [3]int
-	for i, f := range []*os.File{c.spec.Stdin, c.spec.Stdout, c.spec.Stderr} {
+	for i, f := range standard {
 		if f == nil {
-			f = c.engine.null
+			f = e.null
 		}
 		fds[i] = int(f.Fd())
 	}

@@ -51,6 +51,10 @@ type Program struct {
 	// them where AwaitMaps stands.
 	IDMaps *IDMaps
 
+	// CopyFiles gives the child a copy of the descriptor table instead of the
+	// table itself, as Descriptors needs it without close_range.
+	CopyFiles bool
+
 	// CopyMemory gives the child a copy of the caller's memory instead of the
 	// memory itself: slower, and needed where another process may look into
 	// the child before it has called exec.
