@@ -53,7 +53,7 @@ func Compile(s *Spec, files [3]int, join cgroup.Join, missing launch.Features) *
 		c.WriteFile("time offsets", "/proc/self/timens_offsets", timeOffsets(s), "see time_namespaces(7)")
 	}
 	if s.Namespaces.Has(UserNS) {
-		c.IDMaps = &launch.IDMaps{UID: mapLines(s.UIDMap), GID: mapLines(s.GIDMap), DenySetgroups: s.DenySetgroups}
+		c.IDMaps = &launch.IDMaps{UID: mapLines(s.UIDMap), GID: mapLines(s.GIDMap), DenySetgroups: s.DenySetgroups, Helpers: s.MapHelpers}
 		c.AwaitMaps()
 		c.become("user namespace root", User{})
 	}

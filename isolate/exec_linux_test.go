@@ -35,7 +35,7 @@ func (f *fixture) exec(c *Container, act string) string {
 		f.t.Fatal(err)
 	}
 	defer r.Close()
-	proc, err := c.Exec(f.t.Context(), Exec{Path: "/act", Env: []string{"PLIMSOLL_ACT=" + act}, Stdout: w, Stderr: os.Stderr, NewSession: true})
+	proc, err := c.Exec(f.t.Context(), Exec{Path: "/act", Env: actEnv(act), Stdout: w, Stderr: os.Stderr, NewSession: true})
 	w.Close()
 	if err != nil {
 		f.t.Fatal(err)
@@ -50,10 +50,8 @@ func (f *fixture) exec(c *Container, act string) string {
 	return string(text)
 }
 
-func TestExec(t *testing.T) { testExec(t, newFixture(t)) }
-
-func testExec(t *testing.T, f *fixture) {
-	t.Helper()
+func TestExec(t *testing.T) {
+	f := newFixture(t)
 	c := f.ready("wait", func(s *Spec) {
 		if f.mayTimeNamespace() {
 			s.Namespaces |= Time
@@ -62,12 +60,12 @@ func testExec(t *testing.T, f *fixture) {
 	got := f.exec(c, "show")
 	wants(t, got, "uid 0 host inside", "/: act data dev ", "/proc/self/fd: 0 1 2 ",
 		"CapEff:\t00000000a80425fb", "CapBnd:\t00000000a80425fb", "NoNewPrivs:\t1",
-		"write /sys/kernel/x open /sys/kernel/x: read-only file system", ":/\n")
+		"write /sys/kernel/x open /sys/kernel/x: read-only file system", ":/\n") // its group, as the cgroup namespace shows it
 	if strings.Contains(got, "pid 1 ") {
 		t.Errorf("the program is the first of a pid namespace:\n%s", got)
 	}
 	got = f.exec(c, "namespaces")
-	if strings.Count(got, " true <nil> <nil>\n") != strings.Count(got, "\n") {
+	if strings.Count(got, " true <nil> <nil>\n") != len(entered)-1 {
 		t.Errorf("not all namespaces are those of the container's first process:\n%s", got)
 	}
 }
@@ -77,7 +75,7 @@ func testExec(t *testing.T, f *fixture) {
 func TestStopWithExec(t *testing.T) {
 	f := newFixture(t)
 	c := f.ready("wait", nothing)
-	proc, err := c.Exec(t.Context(), Exec{Path: "/act", Env: []string{"PLIMSOLL_ACT=deaf"}})
+	proc, err := c.Exec(t.Context(), Exec{Path: "/act", Env: actEnv("deaf")})
 	if err != nil {
 		t.Fatal(err)
 	}

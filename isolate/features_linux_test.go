@@ -15,45 +15,40 @@ import (
 
 // TestWithoutFeature makes containers as an older kernel would have them made.
 func TestWithoutFeature(t *testing.T) {
+	needRoot(t)
+	image := makeTestImage(t)
+	chmod(t, image)
 	all := launch.Feature{Name: "all"}
 	for _, k := range launch.KnownFeatures {
 		all.Bit |= k.Bit
 	}
 	for _, k := range append([]launch.Feature{all}, launch.KnownFeatures...) {
 		t.Run(k.Name, func(t *testing.T) {
-			f := newFixtureWithout(t, k.Bit)
+			f := newFixtureWithout(t, k.Bit, image)
 			leak, err := unix.Open("/etc/passwd", unix.O_RDONLY, 0) // not O_CLOEXEC
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer unix.Close(leak)
-			got := f.output(func(s *Spec) {
+			c := f.ready("wait", func(s *Spec) {
 				s.Limits.PIDs = 100
 				if f.mayTimeNamespace() {
 					s.Namespaces |= Time
 				}
 			})
-			wants(t, got, "pid 1 uid 0 host inside", "/proc/self/fd: 0 1 2 ", "CapEff:\t00000000a80425fb", "write /x <nil>", ":/\n")
+			got := f.exec(c, "show")
+			wants(t, got, "uid 0 host inside", "/proc/self/fd: 0 1 2 ", "CapEff:\t00000000a80425fb", "write /x <nil>", ":/\n")
 			if strings.Contains(got, "plimsoll") {
 				t.Errorf("the container sees the path of its cgroup:\n%s", got)
 			}
-			testExec(t, f)
-			testStop(t, f)
-			if !launch.MissingFeatures().Has(launch.UserOverlay) {
-				testUserNamespace(t, f)
-			}
-
-			spec := f.spec("true", nil)
-			spec.Namespaces |= Time
-			if !f.mayTimeNamespace() {
-				if _, err := f.Create(spec); err == nil || !strings.Contains(err.Error(), "needs Linux") {
-					t.Errorf("a time namespace: %v, want a refusal", err)
-				}
-			}
-			c := f.ready("deaf", nothing)
-			if _, ended, err := c.proc.WaitFor(20 * time.Millisecond); ended || err != nil {
+			if _, ended, err := c.proc.WaitFor(time.Millisecond); ended || err != nil {
 				t.Errorf("a container that runs has ended: %v", err)
 			}
+			if exit, err := c.Stop(t.Context(), 10*time.Second); err != nil || exit.Signal != 0 {
+				t.Errorf("stop: %v, %v", exit, err)
+			}
+			f.refusesTimeNamespace()
+
 			missing := f.spec("true", nil)
 			missing.Path = "/missing"
 			c, err = f.Create(missing)
@@ -65,6 +60,18 @@ func TestWithoutFeature(t *testing.T) {
 				t.Errorf("start of a program that is not there: %v", err)
 			}
 		})
+	}
+}
+
+func (f *fixture) refusesTimeNamespace() {
+	f.t.Helper()
+	if f.mayTimeNamespace() {
+		return
+	}
+	spec := f.spec("true", nil)
+	spec.Namespaces |= Time
+	if _, err := f.Create(spec); err == nil || !strings.Contains(err.Error(), "needs Linux") {
+		f.t.Errorf("a time namespace: %v, want a refusal", err)
 	}
 }
 

@@ -32,6 +32,10 @@ type Spec struct {
 	// the kernel wants of an unprivileged user who maps a gid.
 	DenySetgroups bool
 
+	// MapHelpers write the maps of an ordinary user, who may write no more than
+	// one id himself: see FindIDs.
+	MapHelpers [2]string
+
 	TimeOffset time.Duration // of CLOCK_MONOTONIC and CLOCK_BOOTTIME in a time namespace
 
 	Root     *Root // nil is the host's own

@@ -3,6 +3,9 @@ package launch
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -44,16 +47,41 @@ func writeMaps(s *slot, maps IDMaps) (wait func() error) {
 }
 
 func writeMapFiles(pid int, maps IDMaps) error {
+	for i, helper := range maps.Helpers {
+		if helper == "" {
+			continue
+		}
+		if err := runMapHelper(helper, pid, []string{maps.UID, maps.GID}[i]); err != nil {
+			return err
+		}
+	}
 	type file struct{ name, data string }
-	files := []file{{"uid_map", maps.UID}, {"gid_map", maps.GID}}
-	if maps.DenySetgroups {
-		files = append([]file{{"setgroups", "deny"}}, files...)
+	var files []file
+	if maps.Helpers[0] == "" {
+		files = append(files, file{"uid_map", maps.UID})
+	}
+	if maps.Helpers[1] == "" {
+		if maps.DenySetgroups {
+			files = append(files, file{"setgroups", "deny"})
+		}
+		files = append(files, file{"gid_map", maps.GID})
 	}
 	for _, f := range files {
 		path := fmt.Sprintf("/proc/%d/%s", pid, f.name)
 		if err := os.WriteFile(path, []byte(f.data), 0); err != nil {
 			return fmt.Errorf("id map %q: %w (hint: mapping ids other than one's own needs CAP_SETUID and CAP_SETGID; see user_namespaces(7))", f.data, err)
 		}
+	}
+	return nil
+}
+
+// runMapHelper has a setuid helper write one map. It gives up with the child
+// of which it writes: a helper waits for nothing else.
+func runMapHelper(path string, pid int, lines string) error {
+	args := append([]string{strconv.Itoa(pid)}, strings.Fields(lines)...)
+	if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("id map: %s %s: %w: %s (hint: /etc/subuid and /etc/subgid must grant these ids to this user)",
+			path, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

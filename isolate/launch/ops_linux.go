@@ -30,7 +30,7 @@ func (p *Program) Descriptors(missing Features) {
 func (p *Program) dupFiles(phase string) {
 	for i, fd := range p.Files {
 		if fd != i {
-			p.Add(Op{Phase: phase, Call: unix.SYS_DUP3}, Number(fd), Number(i), Number(0))
+			p.Add(Op{Phase: phase, Call: unix.SYS_DUP3, Hint: "are the files of standard input, output and error open still?"}, Number(fd), Number(i), Number(0))
 		}
 	}
 }

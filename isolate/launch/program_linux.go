@@ -85,6 +85,10 @@ func (p *Program) Add(op Op, args ...Arg) {
 type IDMaps struct {
 	UID, GID      string
 	DenySetgroups bool // as an unprivileged user must, before the kernel takes a gid_map
+
+	// Helpers write the maps for an ordinary user, who may not: newuidmap and
+	// newgidmap, or "" (newuidmap(1)).
+	Helpers [2]string
 }
 
 // Arg is one argument of a system call.

@@ -62,6 +62,9 @@ func (e *Executor) Levels() runner.Levels {
 	for name, u := range e.runtimes {
 		if u.missing == nil {
 			l["runtime"][name] = map[string]string{"path": u.info.Path, "version": u.info.Version}
+			if u.info.Note != "" {
+				l["runtime"][name]["note"] = u.info.Note
+			}
 		}
 	}
 	for i, d := range e.dirs {

@@ -2,26 +2,35 @@ package runtimes
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"os"
-	"syscall"
 
 	"plimsoll/isolate"
 	"plimsoll/isolate/launch"
 )
 
 // isolated starts the program in a container of package isolate: the floor.
-type isolated struct{ engine *isolate.Engine }
+type isolated struct {
+	engine *isolate.Engine
+	ids    isolate.IDs // that an ordinary user may map
+}
 
 func (isolated) Name() string { return "isolate" }
 
 func (r isolated) Probe(ctx context.Context, image Image) (Info, error) {
 	info := Info{Version: "built in", MountsRoot: true, Limits: true, Rungs: true, Container: true}
 	err := try(ctx, r, image, Instance{Rung: "full", Network: "none"})
-	if errors.Is(err, syscall.EPERM) && os.Getuid() != 0 {
-		return info, &Missing{Reason: err.Error(), Fix: "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1"}
+	if os.Getuid() == 0 {
+		return info, err
 	}
-	return info, err
+	info.Note = r.ids.Note
+	if err == nil {
+		return info, nil
+	}
+	if forbidden := userNamespacesForbidden("/"); forbidden != nil {
+		return info, &Missing{Reason: fmt.Sprintf("%s (%v)", forbidden.Reason, err), Fix: forbidden.Fix}
+	}
+	return info, &Missing{Reason: err.Error(), Fix: "run as root"}
 }
 
 func (r isolated) Create(_ context.Context, i Instance) (Container, error) {
@@ -31,8 +40,9 @@ func (r isolated) Create(_ context.Context, i Instance) (Container, error) {
 	}
 	addRung(&spec, i)
 	if os.Getuid() != 0 {
-		mapSelf(&spec)
-	} else if i.Limits.Any() {
+		spec.Rootless(r.ids)
+	}
+	if i.Limits.Any() {
 		spec.Group = i.ID
 	}
 	begin := launch.Now()
@@ -78,19 +88,4 @@ func addRung(s *isolate.Spec, i Instance) {
 	caps := isolate.DockerDefault
 	s.Sys, s.Dev, s.NoNewPrivs, s.Capabilities, s.Dir = true, true, true, &caps, "/"
 	s.Loopback = s.Namespaces.Has(isolate.Net)
-}
-
-// mapSelf makes an ordinary user root of a user namespace with one id, all
-// that can be mapped without help.
-func mapSelf(s *isolate.Spec) {
-	s.Namespaces |= isolate.UserNS
-	s.UIDMap = []isolate.IDMap{{Container: 0, Host: uint32(os.Getuid()), Size: 1}}
-	s.GIDMap = []isolate.IDMap{{Container: 0, Host: uint32(os.Getgid()), Size: 1}}
-	s.DenySetgroups, s.CopyMemory = true, true
-	if s.Root != nil && s.Root.Overlay != nil {
-		overlay := *s.Root.Overlay
-		overlay.UserXattr = true
-		s.Root.Overlay = &overlay
-	}
-	s.Capabilities = nil
 }

@@ -31,7 +31,11 @@ func New(level string, at Place) (Runtime, error) {
 	case "bare":
 		return bare{at.Engine}, nil
 	case "isolate":
-		return isolated{at.Engine}, nil
+		var ids isolate.IDs
+		if os.Getuid() != 0 {
+			ids = isolate.FindIDs()
+		}
+		return isolated{at.Engine, ids}, nil
 	case "bwrap":
 		return &bwrap{engine: at.Engine}, nil
 	}

@@ -88,6 +88,7 @@ type Instance struct {
 type Info struct {
 	Path    string // of its executable; "" when it is part of this program
 	Version string
+	Note    string // what a user should know of how it runs here; "" where nothing
 
 	MountsRoot bool // makes an overlay itself; otherwise the root is mounted for it beforehand
 	Limits     bool // can limit resources
