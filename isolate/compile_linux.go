@@ -137,7 +137,7 @@ func (c compiler) become(phase string, u User) {
 		for _, g := range u.Groups {
 			groups = binary.NativeEndian.AppendUint32(groups, g)
 		}
-		c.Add(launch.Op{Phase: phase, Object: "groups", Call: unix.SYS_SETGROUPS}, launch.Number(len(u.Groups)), launch.Bytes(string(groups)))
+		c.Add(launch.Op{Phase: phase, Object: "groups", Call: unix.SYS_SETGROUPS, Hint: "are the groups in the map?"}, launch.Number(len(u.Groups)), launch.Bytes(string(groups)))
 	}
 	gid, uid := launch.Number(u.GID), launch.Number(u.UID)
 	c.Add(launch.Op{Phase: phase, Object: "gid", Call: unix.SYS_SETRESGID, Hint: "is the gid in the map?"}, gid, gid, gid)
