@@ -129,6 +129,9 @@ func (e *Executor) lacks() []runner.Lack {
 				where.Params = map[string][]string{"rung": {"", "root", "full"}}
 			}
 			lack(r.Name+" has a root of its own", "use storage bind or overlay", where)
+			if !u.info.Lifecycle {
+				lack(r.Name+" cannot enter, freeze and restart its containers here", "", profiles.Exclusion{Workload: []string{"lifecycle"}, Runtime: []string{r.Name}})
+			}
 			if !u.info.Limits && len(limits) > 0 {
 				lack(r.Name+" cannot limit resources", "", profiles.Exclusion{Runtime: []string{r.Name}, Limits: limits})
 			}

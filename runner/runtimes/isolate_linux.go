@@ -13,12 +13,13 @@ import (
 type isolated struct {
 	engine *isolate.Engine
 	ids    isolate.IDs // that an ordinary user may map
+	groups bool        // it may make cgroups
 }
 
 func (isolated) Name() string { return "isolate" }
 
 func (r isolated) Probe(ctx context.Context, image Image) (Info, error) {
-	info := Info{Version: "built in", MountsRoot: true, Limits: true, Rungs: true, Container: true}
+	info := Info{Version: "built in", MountsRoot: true, Limits: true, Rungs: true, Lifecycle: r.groups, Container: true}
 	err := try(ctx, r, image, Instance{Rung: "full", Network: "none"})
 	if os.Getuid() == 0 {
 		return info, err
@@ -42,7 +43,7 @@ func (r isolated) Create(_ context.Context, i Instance) (Container, error) {
 	if os.Getuid() != 0 {
 		spec.Rootless(r.ids)
 	}
-	if i.Limits.Any() {
+	if i.Limits.Any() || i.Lifecycle {
 		spec.Group = i.ID
 	}
 	begin := launch.Now()
@@ -50,7 +51,28 @@ func (r isolated) Create(_ context.Context, i Instance) (Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ours{Container: c, created: since(begin)}, nil
+	return &ours{Container: c, created: since(begin), lifecycle: &life{c, i}}, nil
+}
+
+// life is the lifecycle of a container of package isolate.
+type life struct {
+	*isolate.Container
+	instance Instance
+}
+
+func (l *life) Exec(ctx context.Context, path string, args ...string) error {
+	proc, err := l.Container.Exec(ctx, isolate.Exec{
+		Path: path, Args: args, Env: l.instance.Env, Stdout: l.instance.Stdout, Stderr: l.instance.Stderr,
+		NewSession: true, DieWithParent: true,
+	})
+	if err != nil {
+		return err
+	}
+	exit, err := proc.Wait()
+	if err == nil && !exit.OK() {
+		err = fmt.Errorf("exec %s: %s", path, exit)
+	}
+	return err
 }
 
 // rungs is the ladder from namespaces alone to a whole container: each adds

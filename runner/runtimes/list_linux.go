@@ -35,7 +35,7 @@ func New(level string, at Place) (Runtime, error) {
 		if os.Getuid() != 0 {
 			ids = isolate.FindIDs()
 		}
-		return isolated{at.Engine, ids}, nil
+		return isolated{at.Engine, ids, at.Group != ""}, nil
 	case "bwrap":
 		return &bwrap{engine: at.Engine}, nil
 	}
