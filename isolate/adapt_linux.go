@@ -2,6 +2,9 @@ package isolate
 
 import (
 	"errors"
+	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"plimsoll/isolate/launch"
 )
@@ -26,4 +29,41 @@ func (s *Spec) adapt(missing launch.Features) error {
 		s.Root = &root
 	}
 	return nil
+}
+
+// keepMountFlags notes how the file systems that are bound read-only are
+// mounted. In a user namespace these flags are locked: to drop nosuid, nodev
+// or noexec, as a remount that does not name them would, is EPERM
+// (mount_namespaces(7)).
+func (s *Spec) keepMountFlags() {
+	if !s.Namespaces.Has(UserNS) {
+		return
+	}
+	if s.Root != nil && s.Root.Overlay == nil && s.Root.ReadOnly {
+		root := *s.Root
+		root.kept = lockedFlags(root.Path)
+		s.Root = &root
+	}
+	s.Mounts = slices.Clone(s.Mounts)
+	for i := range s.Mounts {
+		if m := &s.Mounts[i]; m.Type == "" && m.ReadOnly {
+			m.kept = lockedFlags(m.Source)
+		}
+	}
+}
+
+// lockedFlags has none for what cannot be looked at: its mount will tell.
+func lockedFlags(path string) (flags uint64) {
+	var st unix.Statfs_t
+	if unix.Statfs(path, &st) != nil {
+		return 0
+	}
+	for _, f := range []struct{ shown, flag uint64 }{
+		{unix.ST_NOSUID, unix.MS_NOSUID}, {unix.ST_NODEV, unix.MS_NODEV}, {unix.ST_NOEXEC, unix.MS_NOEXEC},
+	} {
+		if uint64(st.Flags)&f.shown != 0 {
+			flags |= f.flag
+		}
+	}
+	return flags
 }

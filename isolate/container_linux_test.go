@@ -427,6 +427,32 @@ func TestUserNamespace(t *testing.T) {
 	wants(t, got, "pid 1 uid 0", "write /x <nil>", "write /dev/null <nil>", "Groups:\t \n")
 }
 
+// TestLockedMountFlags binds from a file system with flags that a user
+// namespace may not drop, as /tmp and /home have them on many hosts.
+func TestLockedMountFlags(t *testing.T) {
+	f := newFixture(t)
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	if err := os.CopyFS(dir, os.DirFS(f.image)); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir)
+	if err := os.Chmod(dir+"/act", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	got := f.output(func(s *Spec) {
+		s.Namespaces |= UserNS
+		s.UIDMap = []IDMap{{0, 200000, 65536}}
+		s.GIDMap = s.UIDMap
+		s.Root = &Root{Path: dir, ReadOnly: true}
+		s.Mounts = []Mount{{Source: dir, Target: "/data", ReadOnly: true}}
+	})
+	wants(t, got, "write /x open /x: read-only file system", "write /data/x open /data/x: read-only file system")
+}
+
 // chmod lets the user namespace's ids through the directories of the test.
 func chmod(t *testing.T, dir string) {
 	t.Helper()

@@ -97,6 +97,7 @@ func (e *Engine) Create(spec Spec) (*Container, error) {
 	if err := spec.adapt(e.Missing()); err != nil {
 		return nil, fmt.Errorf("container spec: %w", err)
 	}
+	spec.keepMountFlags()
 	c := &Container{engine: e, spec: spec}
 	if e.run == nil {
 		if spec.Group != "" {

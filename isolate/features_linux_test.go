@@ -1,12 +1,17 @@
 package isolate
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -79,6 +84,58 @@ func (f *fixture) refusesTimeNamespace() {
 func (f *fixture) mayTimeNamespace() bool {
 	s := Spec{Namespaces: Time}
 	return s.adapt(f.Missing()) == nil
+}
+
+// TestBehindFilter has a seccomp filter refuse the newer calls, as those of
+// outer containers do, and older kernels by themselves.
+func TestBehindFilter(t *testing.T) {
+	if errno, err := strconv.Atoi(os.Getenv("PLIMSOLL_FILTER")); err == nil {
+		refuse(t, syscall.Errno(errno), unix.SYS_CLONE3, unix.SYS_CLOSE_RANGE, unix.SYS_PIDFD_OPEN)
+		f := newFixture(t)
+		want := launch.Clone3 | launch.ClearSighand | launch.IntoCgroup | launch.CloseRange | launch.Pidfd
+		if !f.Missing().Has(want) {
+			t.Errorf("what is refused is not missing: %v", f.Missing().Facts())
+		}
+		c := f.ready("wait", nothing)
+		wants(t, f.exec(c, "show"), "uid 0 host inside", "/proc/self/fd: 0 1 2 ")
+		if exit, err := c.Stop(t.Context(), 10*time.Second); err != nil || exit.Signal != 0 {
+			t.Errorf("stop: %v, %v", exit, err)
+		}
+		return
+	}
+	needRoot(t)
+	self, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	for _, errno := range []syscall.Errno{syscall.ENOSYS, syscall.EPERM} {
+		if errno == syscall.EPERM && self.Section(".interp") != nil {
+			continue // the race detector brings libc, which gets along without clone3 on ENOSYS only
+		}
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestBehindFilter$", "-test.v")
+		cmd.Env = append(os.Environ(), fmt.Sprintf("PLIMSOLL_FILTER=%d", errno))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %v\n%s", errno, err, out)
+		}
+	}
+}
+
+// refuse makes the system calls fail from now on, in every thread of this
+// process and its children.
+func refuse(t *testing.T, errno syscall.Errno, calls ...uint32) {
+	t.Helper()
+	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}} // seccomp_data.nr
+	for _, nr := range calls {
+		filter = append(filter,
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: nr, Jf: 1},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)})
+	}
+	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if _, _, errno := syscall.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program))); errno != 0 {
+		t.Fatalf("seccomp: %v", errno)
+	}
 }
 
 func TestMissingFeatures(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -26,10 +25,7 @@ func FindIDs() IDs {
 	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
 	one := IDs{UID: []IDMap{{0, uid, 1}}, GID: []IDMap{{0, gid, 1}}}
 	ids := one
-	name := ""
-	if u, err := user.LookupId(strconv.Itoa(int(uid))); err == nil {
-		name = u.Username
-	}
+	name := loginName(uid)
 	for i, of := range []struct {
 		maps         *[]IDMap
 		file, helper string
@@ -66,6 +62,20 @@ func FindIDs() IDs {
 		return one
 	}
 	return ids
+}
+
+// loginName is the user's in /etc/passwd, or what he says of himself where his
+// account is elsewhere. Package os/user would link this one with libc.
+func loginName(uid uint32) string {
+	text, err := os.ReadFile("/etc/passwd")
+	if err == nil {
+		for line := range strings.Lines(string(text)) {
+			if field := strings.Split(line, ":"); len(field) > 2 && field[2] == strconv.Itoa(int(uid)) {
+				return field[0]
+			}
+		}
+	}
+	return os.Getenv("USER")
 }
 
 // subordinate reads the ranges that a file in the form of subuid(5) grants a

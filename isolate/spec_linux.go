@@ -68,6 +68,8 @@ type Root struct {
 	Path     string // directory that becomes the root; with Overlay, where it is mounted
 	Overlay  *Overlay
 	ReadOnly bool
+
+	kept uint64 // flags that a remount must not drop: see keepMountFlags
 }
 
 // Overlay is a union mount: see the kernel's overlayfs.rst.
@@ -85,6 +87,8 @@ type Mount struct {
 	Target   string // absolute, inside the root
 	Options  string // of the file system
 	ReadOnly bool
+
+	kept uint64 // as Root's
 }
 
 // IDMap is a line of a user namespace's map: Size ids from Container on stand
