@@ -29,7 +29,7 @@ type Exec struct {
 
 // Exec runs a further program in the container, up to its execve. It ends
 // with the container's first process where there is a pid namespace, and with
-// Remove. Unlike containers it costs a goroutine until it ends: the kernel
+// Remove, during which none may be started. Unlike containers it costs a goroutine until it ends: the kernel
 // lets the first process of a pid namespace end only when all others are
 // reaped, and this one is reaped by us.
 func (c *Container) Exec(ctx context.Context, x Exec) (*launch.Process, error) {
@@ -52,10 +52,10 @@ func (c *Container) Exec(ctx context.Context, x Exec) (*launch.Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("exec %s: %w", x.Path, err)
 	}
+	go proc.Wait()
 	c.mu.Lock()
 	c.execs = append(c.execs, proc)
 	c.mu.Unlock()
-	go proc.Wait()
 	return proc, nil
 }
 

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -75,11 +77,15 @@ func writeMapFiles(pid int, maps IDMaps) error {
 	return nil
 }
 
-// runMapHelper has a setuid helper write one map. It gives up with the child
-// of which it writes: a helper waits for nothing else.
+// helperTimeout bounds a map helper, which may ask a name service.
+const helperTimeout = 10 * time.Second
+
+// runMapHelper has a setuid helper write one map.
 func runMapHelper(path string, pid int, lines string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), helperTimeout)
+	defer cancel()
 	args := append([]string{strconv.Itoa(pid)}, strings.Fields(lines)...)
-	if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, path, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("id map: %s %s: %w: %s (hint: /etc/subuid and /etc/subgid must grant these ids to this user)",
 			path, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
