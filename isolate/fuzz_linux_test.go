@@ -20,7 +20,7 @@ import (
 // is refused with a message that names what it was refused for, and none
 // leaves anything. The seed is in the name of a failure.
 func TestRandomSpecs(t *testing.T) {
-	n := 60
+	n := 40
 	if os.Getenv("PLIMSOLL_MEASURE") != "" {
 		n = 1000
 	}

@@ -269,6 +269,13 @@ func memfd(name string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
+	// Many instances share it. The kernel keeps the writes of a file apart that
+	// share an offset, but not those of a memfd, which is not opened: two
+	// records could come to stand in one place.
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, unix.O_APPEND); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("memfd_create: append: %w", err)
+	}
 	return os.NewFile(uintptr(fd), name), nil
 }
 
