@@ -147,7 +147,7 @@ func mustHarden(t *testing.T, s Spec) Spec {
 // TestEscapesFromUserNamespace: what hardening mounts can be mounted there
 // too, and devices are out of reach without a list of them.
 func TestEscapesFromUserNamespace(t *testing.T) {
-	need(t, "userns-overlay", release() >= 5*1000+11)
+	need(t, "userns-overlay", !launch.MissingFeatures().Has(launch.UserOverlay))
 	f := newFixture(t)
 	results := f.escape(func(s *Spec) {
 		f.mapUsers(s)
@@ -230,7 +230,7 @@ func TestProgramOutsideOfRoot(t *testing.T) {
 		t.Errorf("got %v, want ELOOP", err)
 	}
 	// Without that check it is the harness that runs.
-	p := Compile(&c.spec, c.files(), c.join)
+	p := Compile(&c.spec, f.files(nil, nil, nil), c.join, f.Missing())
 	p.Ops = slices.DeleteFunc(p.Ops, func(op launch.Op) bool { return op.Phase == "check program" })
 	proc, err := f.launcher.Start(t.Context(), p)
 	if err != nil {
@@ -283,7 +283,7 @@ func TestMemoryOfStartingContainer(t *testing.T) {
 	}
 	caps := DockerDefault
 	spec := Spec{Path: f.image + "/act", Env: []string{"PLIMSOLL_ACT=true"}, Capabilities: &caps}
-	p := Compile(&spec, [3]int{0, 1, 2}, f.run.Bare().Join())
+	p := Compile(&spec, [3]int{0, 1, 2}, f.run.Bare().Join(), f.Missing())
 	stall := launch.New(p.Files)
 	stall.Add(launch.Op{Phase: "stall", Call: unix.SYS_OPENAT}, launch.CurrentDir, launch.String(fifo), launch.Number(unix.O_RDONLY), launch.Number(0))
 	p.Ops = slices.Insert(p.Ops, len(p.Ops)-2, stall.Ops...)

@@ -47,7 +47,7 @@ func dockerFilter(caps Capabilities) (*seccomp.Filter, error) {
 var defaultFilter = sync.OnceValues(func() (*seccomp.Filter, error) { return assembleFilter(DockerDefault) })
 
 func assembleFilter(caps Capabilities) (*seccomp.Filter, error) {
-	return seccomp.Docker().Filter(seccomp.Target{Arch: runtime.GOARCH, Kernel: release(), Capabilities: caps.Names()})
+	return seccomp.Docker().Filter(seccomp.Target{Arch: runtime.GOARCH, Kernel: launch.Release(), Capabilities: caps.Names()})
 }
 
 // Names lists the set as capabilities(7) writes it: CAP_CHOWN, ...

@@ -70,7 +70,7 @@ func (c compiler) mountRoot() {
 	if r.Overlay == nil {
 		c.mount("bind root", r.Path, r.Path, "", unix.MS_BIND|unix.MS_REC, "", "")
 		if r.ReadOnly {
-			c.remount("bind root", r.Path, unix.MS_RDONLY)
+			c.remount("bind root", r.Path, unix.MS_RDONLY|r.kept)
 		}
 		return
 	}
@@ -136,7 +136,7 @@ func (c compiler) mountInside(m Mount) {
 	}
 	c.mount(phase, fromOldRoot(m.Source), m.Target, "", unix.MS_BIND|unix.MS_REC, "", "is "+m.Source+" there?")
 	if m.ReadOnly {
-		c.remount(phase, m.Target, flags)
+		c.remount(phase, m.Target, flags|m.kept)
 	}
 }
 
@@ -146,7 +146,7 @@ func (c compiler) mountInside(m Mount) {
 // directory would be made on the host.
 func (c compiler) mountPoint(phase, target string) {
 	dir, name := path.Split(target)
-	if dir == "/" {
+	if dir == "/" || c.missing.Has(launch.Openat2) {
 		c.mkdir(phase, target, 0o755)
 		return
 	}

@@ -35,6 +35,10 @@ type Spec struct {
 	// the kernel wants of an unprivileged user who maps a gid.
 	DenySetgroups bool
 
+	// MapHelpers write the maps of an ordinary user, who may write no more than
+	// one id himself: see FindIDs.
+	MapHelpers [2]string
+
 	TimeOffset time.Duration // of CLOCK_MONOTONIC and CLOCK_BOOTTIME in a time namespace
 
 	Root     *Root // nil is the host's own
@@ -74,6 +78,8 @@ type Root struct {
 	Path     string // directory that becomes the root; with Overlay, where it is mounted
 	Overlay  *Overlay
 	ReadOnly bool
+
+	kept uint64 // flags that a remount must not drop: see keepMountFlags
 }
 
 // Overlay is a union mount: see the kernel's overlayfs.rst.
@@ -91,6 +97,8 @@ type Mount struct {
 	Target   string // absolute, inside the root
 	Options  string // of the file system
 	ReadOnly bool
+
+	kept uint64 // as Root's
 }
 
 // IDMap is a line of a user namespace's map: Size ids from Container on stand

@@ -53,6 +53,13 @@ var Catalogue = []WorkloadType{
 		},
 	},
 	{
+		Name: "lifecycle",
+		Help: "what is done to a container that runs: start another program in it up to its first instruction (exec), freeze, thaw, restart up to the first instruction, stop, and list what changed in its overlay (commit)",
+		Params: []Param{
+			{Name: "changes", Kind: Integer, Default: "100", Min: 1, Max: 1_000_000, Help: "files that a commit finds changed"},
+		},
+	},
+	{
 		Name: "cpu",
 		Help: "LINPACK solve (flops), integer loop (integer), system-call loop (syscall) and context switches (context_switch)",
 		Params: []Param{

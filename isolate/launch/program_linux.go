@@ -59,6 +59,10 @@ type Program struct {
 	// them where AwaitMaps stands.
 	IDMaps *IDMaps
 
+	// CopyFiles gives the child a copy of the descriptor table instead of the
+	// table itself, as Descriptors needs it without close_range.
+	CopyFiles bool
+
 	// CopyMemory gives the child a copy of the caller's memory instead of the
 	// memory itself: slower, and needed where another process may look into
 	// the child before it has called exec.
@@ -99,6 +103,10 @@ func (p *Program) Add(op Op, args ...Arg) {
 type IDMaps struct {
 	UID, GID      string
 	DenySetgroups bool // as an unprivileged user must, before the kernel takes a gid_map
+
+	// Helpers write the maps for an ordinary user, who may not: newuidmap and
+	// newgidmap, or "" (newuidmap(1)).
+	Helpers [2]string
 }
 
 // Arg is one argument of a system call.

@@ -124,6 +124,9 @@ func (e *Executor) makeDirs(o Options) error {
 		paths = append(paths, path)
 	}
 	e.facts = hostcheck.Facts("/", paths...)
+	for name, fact := range e.engine.Missing().Facts() { // what is done another way on an older kernel
+		e.facts["isolate."+name] = fact
+	}
 	for i := range paths {
 		types = append(types, e.facts[fmt.Sprintf("fs.%d.type", i)])
 	}

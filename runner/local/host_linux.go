@@ -60,6 +60,9 @@ func (e *Executor) Levels() runner.Levels {
 	for name, u := range e.runtimes {
 		if u.missing == nil {
 			l["runtime"][name] = map[string]string{"path": u.info.Path, "version": u.info.Version}
+			if u.info.Note != "" {
+				l["runtime"][name]["note"] = u.info.Note
+			}
 		}
 	}
 	for i, d := range e.dirs {
@@ -130,6 +133,9 @@ func (e *Executor) lacks() []runner.Lack {
 			}
 			if own := e.networks.made(); !u.info.Networks && len(own) > 0 {
 				lack(r.Name+" cannot be put on the run's own networks", "use network none or host", profiles.Exclusion{Runtime: []string{r.Name}, Network: own})
+			}
+			if !u.info.Lifecycle {
+				lack(r.Name+" cannot enter, freeze and restart its containers here", "", profiles.Exclusion{Workload: []string{"lifecycle"}, Runtime: []string{r.Name}})
 			}
 			if !u.info.Limits && len(limits) > 0 {
 				lack(r.Name+" cannot limit resources", "", profiles.Exclusion{Runtime: []string{r.Name}, Limits: limits})

@@ -35,7 +35,11 @@ func New(level string, at Place) (Runtime, error) {
 	case "bare":
 		return bare{at.Engine}, nil
 	case "isolate":
-		return isolated{at.Engine, at.Networks}, nil
+		var ids isolate.IDs
+		if os.Getuid() != 0 {
+			ids = isolate.FindIDs()
+		}
+		return isolated{at.Engine, at.Networks, ids, at.Group != ""}, nil
 	case "bwrap":
 		return &bwrap{engine: at.Engine}, nil
 	}
