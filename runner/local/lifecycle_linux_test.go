@@ -1,6 +1,7 @@
 package local
 
 import (
+	"os"
 	"slices"
 	"testing"
 )
@@ -38,6 +39,25 @@ workloads:
 		}
 		if key.Runtime == "bwrap" {
 			t.Errorf("%s ran, and bwrap cannot be entered", key)
+		}
+	}
+}
+
+// TestLifecycleOnBridge restarts a container whose port outlives its end.
+func TestLifecycleOnBridge(t *testing.T) {
+	e := open(t, profile(t, `
+rounds: 1
+factors:
+  workload: [lifecycle]
+  runtime: [isolate]
+  network: [bridge]
+workloads:
+  lifecycle: {repeats: 3}
+`))
+	need(t, "root", os.Getuid() == 0 && e.runtimes["isolate"].info.Lifecycle)
+	for key, o := range runAll(t, e) {
+		if got := metrics(o); key.Runtime == "isolate" && !slices.Contains(got, "restart") {
+			t.Errorf("%s: no restart in %v", key, got)
 		}
 	}
 }
