@@ -55,9 +55,11 @@ workloads:
   lifecycle: {repeats: 3}
 `))
 	need(t, "root", os.Getuid() == 0 && e.runtimes["isolate"].info.Lifecycle)
+	restarted := false
 	for key, o := range runAll(t, e) {
-		if got := metrics(o); key.Runtime == "isolate" && !slices.Contains(got, "restart") {
-			t.Errorf("%s: no restart in %v", key, got)
-		}
+		restarted = restarted || key.Network == "bridge" && slices.Contains(metrics(o), "restart")
+	}
+	if !restarted {
+		t.Error("no container on a bridge was restarted")
 	}
 }
