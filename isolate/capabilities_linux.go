@@ -44,5 +44,5 @@ func (c compiler) setCapabilities(keep Capabilities) {
 		}
 	}
 	c.prctl(phase, unix.PR_CAP_AMBIENT, launch.Number(unix.PR_CAP_AMBIENT_CLEAR_ALL), unix.EINVAL) // none before Linux 4.3
-	c.Add(launch.Op{Phase: phase, Call: unix.SYS_CAPSET}, launch.Bytes(string(header)), launch.Bytes(string(data)))
+	c.Add(launch.Op{Phase: phase, Call: unix.SYS_CAPSET, Hint: "a capability that the harness itself lacks cannot be kept: see CapPrm in /proc/self/status"}, launch.Bytes(string(header)), launch.Bytes(string(data)))
 }

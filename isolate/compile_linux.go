@@ -15,41 +15,44 @@ import (
 // compiler adds a spec's operations to a launch program.
 type compiler struct {
 	*launch.Program
-	spec *Spec
+	spec    *Spec
+	missing launch.Features
 }
 
-// Compile gives the launch program of a spec: a pure function. Files are the
-// descriptors of standard input, output and error; join says how the child
-// comes into its cgroup, of which only files have to be written: the caller
-// sets Program.Group for the unified hierarchy.
-func Compile(s *Spec, files [3]int, join cgroup.Join) *launch.Program {
+// Compile gives the launch program of a spec for a kernel that lacks those
+// features: a pure function. Files are the descriptors of standard input,
+// output and error; join says how the child comes into its cgroup. Where
+// the child is born in the group of the unified hierarchy, the caller sets
+// Program.Group.
+func Compile(s *Spec, files [3]int, join cgroup.Join, missing launch.Features) *launch.Program {
 	p := &launch.Program{}
-	compile(p, s, files, join)
+	compile(p, s, files, join, missing)
 	return p
 }
 
 // compile is Compile in the memory of a program that is no longer used.
-func compile(p *launch.Program, s *Spec, files [3]int, join cgroup.Join) {
+func compile(p *launch.Program, s *Spec, files [3]int, join cgroup.Join, missing launch.Features) {
 	p.Reset(files)
-	c := compiler{p, s}
+	c := compiler{p, s, missing}
 	c.NoStamps, c.CopyMemory = s.NoStamps, s.CopyMemory
 	// The cgroup namespace's root is the group its maker is in: a child that
 	// has to join groups makes it after that. A time namespace's offsets are set
-	// before anyone is in it: the child goes in by its execve. A child that has
-	// its memory to itself may be born in one.
-	var later Namespaces
-	if len(join.Files) > 0 {
-		later |= Cgroup
+	// before anyone is in it: the child goes in by its execve. Before Linux
+	// 6.3 (commit 2b5f9dad32ed) execve does not: it is born in one then, which
+	// takes clone3 and a copy of the memory.
+	later := Time
+	if s.Namespaces.Has(Time) && missing.Has(launch.TimeExec) {
+		later, c.CopyMemory = 0, true
 	}
-	if !s.CopyMemory || s.TimeOffset != 0 {
-		later |= Time
+	if len(join.Files) > 0 || c.movesItself(join) {
+		later |= Cgroup
 	}
 	c.Flags = uint64(s.Namespaces &^ later)
 
 	if s.Network != nil {
 		c.Lent = s.Network.Router
 	}
-	c.Descriptors()
+	c.Descriptors(missing)
 	if s.DieWithParent {
 		c.parentDeathSignal() // also here: a mount may hang
 	}
@@ -59,9 +62,7 @@ func compile(p *launch.Program, s *Spec, files [3]int, join cgroup.Join) {
 	case s.NewGroup:
 		c.Add(launch.Op{Phase: "setpgid", Call: unix.SYS_SETPGID}, launch.Number(0), launch.Number(0))
 	}
-	for _, file := range join.Files {
-		c.WriteFile("join cgroups", file, "0", "a cgroup that is removed while a container starts cannot be joined")
-	}
+	c.joinGroups(join)
 	if ns := s.Namespaces & later; ns != 0 {
 		c.Add(launch.Op{Phase: "unshare", Call: unix.SYS_UNSHARE, Hint: "CONFIG_CGROUPS, CONFIG_TIME_NS"},
 			launch.Flags(launch.CloneFlags, uint64(ns)))
@@ -70,7 +71,7 @@ func compile(p *launch.Program, s *Spec, files [3]int, join cgroup.Join) {
 		c.WriteFile("time offsets", "/proc/self/timens_offsets", timeOffsets(s), "see time_namespaces(7)")
 	}
 	if s.Namespaces.Has(UserNS) {
-		c.IDMaps = &launch.IDMaps{UID: mapLines(s.UIDMap), GID: mapLines(s.GIDMap), DenySetgroups: s.DenySetgroups}
+		c.IDMaps = &launch.IDMaps{UID: mapLines(s.UIDMap), GID: mapLines(s.GIDMap), DenySetgroups: s.DenySetgroups, Helpers: s.MapHelpers}
 		c.AwaitMaps()
 		c.become("user namespace root", User{})
 	}
@@ -87,11 +88,43 @@ func compile(p *launch.Program, s *Spec, files [3]int, join cgroup.Join) {
 	if s.Loopback {
 		c.loopbackUp()
 	}
+	c.finish(s.Path, s.Args, s.Env, s.Dir)
+}
+
+// finish gives up what the container's programs are not to have, and
+// executes one.
+func (c compiler) finish(path string, args, env []string, dir string) {
 	c.privileges()
-	if s.Dir != "" {
-		c.chdir("chdir", s.Dir)
+	if dir != "" {
+		c.chdir("chdir", dir)
 	}
-	c.Exec(s.Path, append([]string{s.Path}, s.Args...), s.Env)
+	if c.spec.Root != nil && c.spec.Proc {
+		c.execInside(path)
+	}
+	if f := c.spec.Seccomp; f != nil {
+		c.Add(launch.Op{Phase: "seccomp", Call: unix.SYS_SECCOMP, Hint: "CONFIG_SECCOMP_FILTER"},
+			launch.Number(unix.SECCOMP_SET_MODE_FILTER), launch.Flags(launch.SeccompFlags, unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW),
+			launch.Filter(f.Code()))
+	}
+	c.Exec(path, append([]string{path}, args...), env)
+}
+
+// joinGroups writes the child into its cgroups, of which CLONE_INTO_CGROUP reaches
+// the unified one only.
+func (c compiler) joinGroups(join cgroup.Join) {
+	files := join.Files
+	if c.movesItself(join) {
+		files = append([]string{join.UnifiedProcs}, files...)
+	}
+	for _, file := range files {
+		c.WriteFile("join cgroups", file, "0", "a cgroup that is removed while a container starts cannot be joined")
+	}
+}
+
+// movesItself is whether the child has to write itself into its group of the
+// unified hierarchy too.
+func (c compiler) movesItself(join cgroup.Join) bool {
+	return c.missing.Has(launch.IntoCgroup) && join.Unified != ""
 }
 
 func (c compiler) prctl(phase string, option int, arg launch.Arg, try unix.Errno) {
@@ -106,6 +139,19 @@ func (c compiler) chdir(phase, dir string) {
 // clears it (prctl(2)).
 func (c compiler) parentDeathSignal() {
 	c.prctl("parent-death signal", unix.PR_SET_PDEATHSIG, launch.Number(unix.SIGKILL), 0)
+}
+
+// execInside makes sure that the program is a file of the container's own. An
+// image whose program is a link to /proc/self/exe would have the harness's
+// executable run inside, where it can be opened, and written to once the
+// harness has ended (CVE-2019-5736).
+func (c compiler) execInside(program string) {
+	if c.missing.Has(launch.Openat2) {
+		return
+	}
+	const phase = "check program"
+	c.openStrict(phase, program, unix.O_PATH, "it must exist inside the root; ELOOP is a link to what is not in it, as /proc/self/exe")
+	c.Add(launch.Op{Phase: phase, Call: unix.SYS_CLOSE}, launch.Kept)
 }
 
 func (c compiler) privileges() {
@@ -138,7 +184,7 @@ func (c compiler) become(phase string, u User) {
 		for _, g := range u.Groups {
 			groups = binary.NativeEndian.AppendUint32(groups, g)
 		}
-		c.Add(launch.Op{Phase: phase, Object: "groups", Call: unix.SYS_SETGROUPS}, launch.Number(len(u.Groups)), launch.Bytes(string(groups)))
+		c.Add(launch.Op{Phase: phase, Object: "groups", Call: unix.SYS_SETGROUPS, Hint: "are the groups in the map?"}, launch.Number(len(u.Groups)), launch.Bytes(string(groups)))
 	}
 	gid, uid := launch.Number(u.GID), launch.Number(u.UID)
 	c.Add(launch.Op{Phase: phase, Object: "gid", Call: unix.SYS_SETRESGID, Hint: "is the gid in the map?"}, gid, gid, gid)

@@ -15,6 +15,7 @@ import (
 	"plimsoll/isolate/cgroup"
 	"plimsoll/isolate/launch"
 	"plimsoll/isolate/network"
+	"plimsoll/isolate/seccomp"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -39,13 +40,29 @@ func TestCompile(t *testing.T) {
 		name string
 		spec func() Spec
 		join cgroup.Join
+
+		missing launch.Features
 	}{
-		{"bare", func() Spec { return Spec{Path: "/probe"} }, cgroup.Join{}},
-		{"full", full, v1},
+		{"bare", func() Spec { return Spec{Path: "/probe"} }, cgroup.Join{}, 0},
+		{"full", full, v1, 0},
+		{"old", func() Spec { return Spec{Path: "/probe", Namespaces: PID | Cgroup | Time} },
+			cgroup.Join{Unified: "/cg/c1", UnifiedProcs: "/cg/c1/cgroup.procs", Files: v1.Files}, launch.CloseRange | launch.IntoCgroup | launch.TimeExec},
 		{"yardstick", func() Spec {
 			return Spec{Path: "/true", Namespaces: AllSix, Proc: true, Hostname: "c",
 				Root: &Root{Path: "/w/merged", Overlay: &Overlay{Lower: []string{"/image"}, Upper: "/w/upper", Work: "/w/work"}}}
-		}, cgroup.Join{}},
+		}, cgroup.Join{}, 0},
+		{"hardened", func() Spec {
+			s := full()
+			s.Mounts = []Mount{{Type: "tmpfs", Target: "/data/tmp", Options: "size=1m"}}
+			s.MaskedPaths = []string{"/proc/kcore", "/proc/acpi/", "/proc/keys"}
+			s.ReadOnlyPaths = []string{"/proc/sys", "/data/tmp", "/etc"}
+			filter, err := seccomp.Docker().Filter(seccomp.Target{Arch: "amd64", Kernel: 6001, Capabilities: s.Capabilities.Names()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Seccomp = filter
+			return s
+		}, cgroup.Join{}, 0},
 		{"user", func() Spec {
 			s := full()
 			s.Namespaces |= UserNS | Time
@@ -54,35 +71,48 @@ func TestCompile(t *testing.T) {
 			s.GIDMap = s.UIDMap
 			s.Root = &Root{Path: "/image", ReadOnly: true}
 			return s
-		}, cgroup.Join{}},
+		}, cgroup.Join{}, 0},
 		{"bridge", func() Spec {
 			return Spec{Path: "/probe", Namespaces: Net, Loopback: true, Network: &network.Attachment{Router: 9, Requests: []network.Request{
 				{Phase: "network link", Object: "port7", Message: "make a pair"},
 				{Phase: "network link", Object: "eth0 silent", Message: "no IPv6", Try: unix.EAFNOSUPPORT},
 				{Phase: "network address", Object: "100.64.0.9/22", Message: "give an address"},
 			}}}
-		}, cgroup.Join{}},
+		}, cgroup.Join{}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := tt.spec()
 			if err := s.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			got := Compile(&s, [3]int{5, 6, 6}, tt.join).String()
-			golden := filepath.Join("testdata", "program", tt.name+".txt")
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("program (-want +got), -update if it is meant:\n%s", diff)
-			}
+			compareProgram(t, tt.name, Compile(&s, [3]int{5, 6, 6}, tt.join, tt.missing))
 		})
+	}
+}
+
+func TestCompileExec(t *testing.T) {
+	s := full()
+	s.Namespaces |= UserNS | Time
+	x := Exec{Path: "/probe", Args: []string{"exit"}, DieWithParent: true, NewSession: true}
+	join := cgroup.Join{Files: []string{"/cg/memory/plimsoll-r/c1/tasks"}}
+	compareProgram(t, "exec", CompileExec(&s, &x, 4711, [3]int{5, 6, 6}, join, 0))
+}
+
+func compareProgram(t *testing.T, name string, p *launch.Program) {
+	t.Helper()
+	got := p.String()
+	golden := filepath.Join("testdata", "program", name+".txt")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("program (-want +got), -update if it is meant:\n%s", diff)
 	}
 }
 
@@ -108,6 +138,10 @@ func TestValidateNamesTheField(t *testing.T) {
 		{func(s *Spec) { s.Mounts[0].Source = "data" }, `mount source "data": must be absolute`},
 		{func(s *Spec) { s.Hostname = strings.Repeat("h", 65) }, "longer than 64 bytes"},
 		{func(s *Spec) { s.Limits.Memory = 1 << 20 }, "limits: need a group"},
+		{func(s *Spec) { s.MaskedPaths = []string{"/proc/../etc"} }, `path "/proc/../etc": must be a clean`},
+		{func(s *Spec) { s.ReadOnlyPaths = []string{"/"} }, `path "/": must be a clean`},
+		{func(s *Spec) { s.MaskedPaths, s.Dev = []string{"/proc/keys"}, false }, "masked paths: need dev"},
+		{func(s *Spec) { s.Seccomp, s.NoNewPrivs = new(seccomp.Filter), false }, "seccomp: needs no_new_privs"},
 		{func(s *Spec) { s.Group = "c"; s.Limits.Memory = 100 }, "memory 100"},
 	} {
 		s := full()
@@ -122,6 +156,6 @@ func BenchmarkCompile(b *testing.B) {
 	s := full()
 	p := &launch.Program{}
 	for b.Loop() {
-		compile(p, &s, [3]int{5, 6, 6}, cgroup.Join{})
+		compile(p, &s, [3]int{5, 6, 6}, cgroup.Join{}, 0)
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
 	"plimsoll/isolate/cgroup"
 	"plimsoll/isolate/launch"
+	"plimsoll/isolate/network"
 )
 
 var errNotStarted = errors.New("the container is not started")
@@ -63,8 +65,13 @@ func (c *Container) Signal(sig syscall.Signal) error {
 }
 
 // Stop asks the container to end by SIGTERM, and kills it when it has not
-// within the grace.
+// within the grace. A frozen container is thawed for it.
 func (c *Container) Stop(ctx context.Context, grace time.Duration) (launch.Exit, error) {
+	if c.frozen.Load() {
+		if err := c.Thaw(ctx); err != nil {
+			return launch.Exit{}, err
+		}
+	}
 	if err := c.Signal(syscall.SIGTERM); err != nil {
 		return launch.Exit{}, err
 	}
@@ -94,7 +101,9 @@ func (c *Container) Freeze(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return group.Freeze(ctx)
+	err = group.Freeze(ctx)
+	c.frozen.Store(err == nil)
+	return err
 }
 
 // Thaw undoes Freeze.
@@ -103,7 +112,11 @@ func (c *Container) Thaw(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return group.Thaw(ctx)
+	err = group.Thaw(ctx)
+	if err == nil {
+		c.frozen.Store(false)
+	}
+	return err
 }
 
 // Usage is what the container's cgroup has counted.
@@ -122,28 +135,67 @@ func (c *Container) ownGroup(what string) (*cgroup.Group, error) {
 	return c.group, nil
 }
 
-// Remove kills what still runs, reaps the first process and removes the
-// cgroup. It finishes also when ctx has ended: what is half removed is worse.
-func (c *Container) Remove(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
+// Attach gives the container another attachment to its bridge: each is for one
+// start.
+func (c *Container) Attach(a *network.Attachment) { c.spec.Network = a }
+
+// Restart stops the container, and starts the same Spec in the same cgroup
+// and on the same root, with fresh namespaces and a fresh first process.
+func (c *Container) Restart(ctx context.Context, grace time.Duration) error {
+	if _, err := c.Stop(ctx, grace); err != nil {
+		return fmt.Errorf("restart container %s: %w", c.spec.Group, err)
+	}
+	if err := c.end(ctx); err != nil {
+		return fmt.Errorf("restart container %s: %w", c.spec.Group, err)
+	}
+	c.proc, c.execs, c.join = nil, nil, c.currentJoin()
+	c.frozen.Store(false)
+	return c.Start(ctx)
+}
+
+// end kills what still runs and reaps what was started.
+func (c *Container) end(ctx context.Context) error {
 	var errs []error
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := slices.Clone(c.execs)
 	if c.proc != nil {
-		errs = append(errs, c.kill())
+		all = append(all, c.proc) // the last: it ends when the others are reaped
+	}
+	for _, p := range all {
+		errs = append(errs, p.Signal(syscall.SIGKILL))
 	}
 	if c.group != nil {
 		// All that the first process left behind, and the first if it is
 		// frozen: on v1 a signal alone would wait for it to thaw.
 		errs = append(errs, c.group.Kill(ctx))
 	}
-	if c.proc != nil {
-		_, err := c.proc.Wait()
+	for _, p := range all {
+		_, err := p.Wait()
 		errs = append(errs, err)
 	}
-	if c.group != nil {
-		errs = append(errs, c.group.Remove(ctx))
+	return errors.Join(errs...)
+}
+
+// currentJoin is the way into the container's cgroup now: on v1, Freeze may
+// have added the freezer's.
+func (c *Container) currentJoin() cgroup.Join {
+	if c.group == nil {
+		return c.join
 	}
-	if err := errors.Join(errs...); err != nil {
+	return c.group.Join()
+}
+
+// Remove kills what still runs, reaps it and removes the cgroup. It finishes
+// also when ctx has ended: what is half removed is worse.
+func (c *Container) Remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	err := c.end(ctx)
+	if c.group != nil {
+		err = errors.Join(err, c.group.Remove(ctx))
+	}
+	if err != nil {
 		return fmt.Errorf("remove container %s: %w", c.spec.Group, err)
 	}
 	return nil

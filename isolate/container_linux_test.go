@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/launch"
 )
 
 // The program inside the containers of these tests is the test binary itself,
@@ -93,7 +94,7 @@ func show() error {
 		return err
 	}
 	for line := range strings.Lines(string(status)) {
-		if strings.HasPrefix(line, "Cap") || strings.HasPrefix(line, "NoNewPrivs") || strings.HasPrefix(line, "Groups") {
+		if strings.HasPrefix(line, "Cap") || strings.HasPrefix(line, "NoNewPrivs") || strings.HasPrefix(line, "Seccomp:") || strings.HasPrefix(line, "Groups") {
 			fmt.Print(line)
 		}
 	}
@@ -122,6 +123,13 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	needRoot(t)
+	return newFixtureWithout(t, 0, makeTestImage(t))
+}
+
+// newFixtureWithout is a fixture whose engine does without some features of
+// the kernel.
+func newFixtureWithout(t *testing.T, missing launch.Features, image string) *fixture {
+	t.Helper()
 	before := snapshot(t)
 	host, err := cgroup.Detect("/")
 	if err != nil {
@@ -129,14 +137,18 @@ func newFixture(t *testing.T) *fixture {
 	}
 	name := fmt.Sprintf("test-%d-%s", os.Getpid(), strings.ReplaceAll(strings.ReplaceAll(t.Name(), "/", "-"), "#", "-"))
 	run, err := host.NewRun(name)
-	need(t, "cgroup", err == nil)
-	e, err := NewEngine(run)
+	if err != nil && os.Getuid() == 0 { // an ordinary user may have no group delegated
+		need(t, "cgroup", false)
+	}
+	e, err := newEngine(run, launch.MissingFeatures()|missing)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := run.Remove(context.Background()); err != nil {
-			t.Error(err)
+		if run != nil {
+			if err := run.Remove(context.Background()); err != nil {
+				t.Error(err)
+			}
 		}
 		if err := e.Close(); err != nil {
 			t.Error(err)
@@ -150,6 +162,11 @@ func newFixture(t *testing.T) *fixture {
 			t.Errorf("left behind (-before +after):\n%s", diff)
 		}
 	})
+	return &fixture{Engine: e, t: t, image: image}
+}
+
+func makeTestImage(t *testing.T) string {
+	t.Helper()
 	image := t.TempDir()
 	for _, d := range []string{"proc", "sys", "dev", "data", "tmp"} {
 		if err := os.Mkdir(filepath.Join(image, d), 0o755); err != nil {
@@ -158,7 +175,7 @@ func newFixture(t *testing.T) *fixture {
 	}
 	copyFile(t, image+"/act", "/proc/self/exe")
 	copyLibraries(t, image)
-	return &fixture{Engine: e, t: t, image: image}
+	return image
 }
 
 // copyLibraries makes a test binary that is linked dynamically, as -race needs
@@ -241,13 +258,19 @@ func descriptors(t *testing.T) []os.DirEntry {
 	return list
 }
 
+// actEnv asks for an act. A program with the race detector would sleep for a
+// second before its end.
+func actEnv(act string) []string {
+	return []string{"PLIMSOLL_ACT=" + act, "GORACE=atexit_sleep_ms=0"}
+}
+
 // spec is a whole container that does an act.
 func (f *fixture) spec(act string, out *os.File) Spec {
 	f.t.Helper()
 	f.n++
 	caps := DockerDefault
 	return Spec{
-		Path: "/act", Env: []string{"PLIMSOLL_ACT=" + act}, Stdout: out, Stderr: os.Stderr,
+		Path: "/act", Env: actEnv(act), Stdout: out, Stderr: os.Stderr,
 		Namespaces: AllSix, Root: f.overlay(), Proc: true, Sys: true, Dev: true, Hostname: "inside", Loopback: true,
 		NoNewPrivs: true, Capabilities: &caps, NewSession: true, Group: fmt.Sprintf("c%d", f.n),
 	}
@@ -393,23 +416,52 @@ func TestLinkInRootLeadsInside(t *testing.T) {
 }
 
 func TestUserNamespace(t *testing.T) {
-	need(t, "userns-overlay", release() >= 5*1000+11)
+	need(t, "userns-overlay", !launch.MissingFeatures().Has(launch.UserOverlay))
 	f := newFixture(t)
-	chmod(t, f.image)
+	got := f.output(f.mapUsers)
+	wants(t, got, "pid 1 uid 0", "write /x <nil>", "write /dev/null <nil>", "Groups:\t \n")
+}
+
+// mapUsers gives the container a user namespace, and the ids in it its root.
+func (f *fixture) mapUsers(s *Spec) {
+	chmod(f.t, f.image)
+	s.Namespaces |= UserNS
+	s.UIDMap = []IDMap{{0, 200000, 65536}}
+	s.GIDMap = s.UIDMap
+	for dir := s.Root.Path; dir != "/"; dir = filepath.Dir(dir) {
+		chmod(f.t, dir)
+	}
+	for _, dir := range []string{s.Root.Overlay.Upper, s.Root.Overlay.Work} {
+		if err := os.Chown(dir, 200000, 200000); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+}
+
+// TestLockedMountFlags binds from a file system with flags that a user
+// namespace may not drop, as /tmp and /home have them on many hosts.
+func TestLockedMountFlags(t *testing.T) {
+	f := newFixture(t)
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	if err := os.CopyFS(dir, os.DirFS(f.image)); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir)
+	if err := os.Chmod(dir+"/act", 0o755); err != nil {
+		t.Fatal(err)
+	}
 	got := f.output(func(s *Spec) {
 		s.Namespaces |= UserNS
 		s.UIDMap = []IDMap{{0, 200000, 65536}}
 		s.GIDMap = s.UIDMap
-		for dir := s.Root.Path; dir != "/"; dir = filepath.Dir(dir) {
-			chmod(t, dir)
-		}
-		for _, dir := range []string{s.Root.Overlay.Upper, s.Root.Overlay.Work} {
-			if err := os.Chown(dir, 200000, 200000); err != nil {
-				t.Fatal(err)
-			}
-		}
+		s.Root = &Root{Path: dir, ReadOnly: true}
+		s.Mounts = []Mount{{Source: dir, Target: "/data", ReadOnly: true}}
 	})
-	wants(t, got, "pid 1 uid 0", "write /x <nil>", "write /dev/null <nil>", "Groups:\t \n")
+	wants(t, got, "write /x open /x: read-only file system", "write /data/x open /data/x: read-only file system")
 }
 
 // chmod lets the user namespace's ids through the directories of the test.
@@ -444,7 +496,7 @@ func TestTimeOffset(t *testing.T) {
 	spec := f.spec("clock", w)
 	spec.Namespaces |= Time
 	spec.TimeOffset = 1000 * time.Hour
-	if !f.timeExec {
+	if f.Missing().Has(launch.TimeExec) {
 		if _, err := f.Create(spec); err == nil || !strings.Contains(err.Error(), "6.3") {
 			t.Errorf("got %v, want a refusal", err)
 		}
@@ -535,7 +587,7 @@ func TestFreeze(t *testing.T) {
 func TestMemoryLimitKills(t *testing.T) {
 	f := newFixture(t)
 	spec := f.spec("eat", nil)
-	spec.Limits.Memory = 32 << 20
+	limitMemory(&spec, 32<<20)
 	c := f.start(spec)
 	exit, err := c.Wait(t.Context())
 	if err != nil || exit.Signal != syscall.SIGKILL {
@@ -543,6 +595,15 @@ func TestMemoryLimitKills(t *testing.T) {
 	}
 	if u, err := c.Usage(); err != nil || u.Memory.OOMKills.Value < 1 {
 		t.Errorf("usage %+v, %v: no OOM kill counted", u.Memory, err)
+	}
+}
+
+// limitMemory lets nothing go to swap, where there is any, so that the limit
+// bites at once.
+func limitMemory(s *Spec, limit int64) {
+	s.Limits.Memory = limit
+	if swaps, _ := os.ReadFile("/proc/swaps"); bytes.Count(swaps, []byte("\n")) > 1 {
+		s.Limits.Swap = cgroup.NoSwap
 	}
 }
 
@@ -573,7 +634,7 @@ func TestCPULimitThrottles(t *testing.T) {
 func TestTinyMemoryLimitIsExplained(t *testing.T) {
 	f := newFixture(t)
 	spec := f.spec("true", nil)
-	spec.Limits.Memory = 512 << 10
+	limitMemory(&spec, 512<<10)
 	c, err := f.Create(spec)
 	if err != nil {
 		t.Fatal(err)
@@ -619,7 +680,7 @@ func TestBadRootsAreNamed(t *testing.T) {
 	}{
 		{func(s *Spec) { s.Root = &Root{Path: "/nonexistent"} }, "bind root on /nonexistent: mount: ENOENT"},
 		{func(s *Spec) { s.Root.Overlay.Lower = []string{"/nonexistent"} }, "CONFIG_OVERLAY_FS"},
-		{func(s *Spec) { s.Path = "/missing" }, "execve /missing: execve: ENOENT"},
+		{func(s *Spec) { s.Path = "/missing" }, "check program /missing: openat2: ENOENT"},
 		{func(s *Spec) { s.Dir = "/missing" }, "chdir /missing: chdir: ENOENT"},
 		{func(s *Spec) { s.Mounts = []Mount{{Source: "/nonexistent", Target: "/data"}} }, "is /nonexistent there?"},
 	} {
@@ -640,7 +701,7 @@ func TestBadRootsAreNamed(t *testing.T) {
 
 func TestBareProcess(t *testing.T) {
 	f := newFixture(t)
-	c := f.start(Spec{Path: f.image + "/act", Env: []string{"PLIMSOLL_ACT=true"}})
+	c := f.start(Spec{Path: f.image + "/act", Env: actEnv("true")})
 	if exit, err := c.Wait(t.Context()); err != nil || !exit.OK() {
 		t.Error(exit, err)
 	}

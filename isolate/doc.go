@@ -13,5 +13,13 @@
 //	exit, err := c.Wait(ctx)
 //	err = c.Remove(ctx)
 //
+// [Hardened] adds to a Spec what Docker puts around a container by default:
+// package seccomp's filter, masked and read-only paths, a list of devices.
+//
+// A container that runs can be entered ([Container.Exec]), frozen, restarted,
+// and asked what it changed ([Container.Changes]). An ordinary user's is made
+// by [Spec.Rootless]. What an older kernel lacks is asked for once, and done
+// without: see [Engine.Missing].
+//
 // An engine keeps no thread, no goroutine and no descriptor per container.
 package isolate

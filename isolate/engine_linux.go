@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +25,6 @@ type Engine struct {
 	null     *os.File
 	bare     int // descriptor of the run's group of bare processes, -1 without one
 	keeper   *Container
-	timeExec bool // execve enters the time namespace that was unshared before
 
 	// LaunchTimeout bounds a start whose context has no deadline: a child that
 	// hangs in a mount is killed.
@@ -34,34 +34,43 @@ type Engine struct {
 // NewEngine makes an engine whose containers live in the cgroups of run.
 // Without one (a user who may make no cgroups), containers have no group and
 // can have no limits.
+//
+// As root it makes this process undumpable (PR_SET_DUMPABLE): until its execve
+// a child shares our memory, and some of them have by then no more privileges
+// than containers that could look into them.
 func NewEngine(run *cgroup.Run) (*Engine, error) {
+	return newEngine(run, launch.MissingFeatures())
+}
+
+// newEngine makes an engine that does without some features.
+func newEngine(run *cgroup.Run, missing launch.Features) (*Engine, error) {
+	if os.Getuid() == 0 {
+		if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+			return nil, fmt.Errorf("close our memory to others: %w", err)
+		}
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("standard files of containers: %w", err)
 	}
-	e := &Engine{run: run, null: null, bare: -1, timeExec: release() >= 6*1000+3, LaunchTimeout: 30 * time.Second}
+	e := &Engine{run: run, null: null, bare: -1, LaunchTimeout: 30 * time.Second}
+	e.launcher.Missing = missing
 	if run != nil {
-		if e.bare, err = openGroup(run.Bare().Join()); err != nil {
+		if e.bare, err = e.openGroup(run.Bare().Join()); err != nil {
 			return nil, errors.Join(err, null.Close())
 		}
 	}
 	return e, nil
 }
 
-// release is the kernel's version, 1000 times the major plus the minor number.
-func release() int {
-	var uts unix.Utsname
-	var major, minor int
-	if unix.Uname(&uts) == nil {
-		fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &major, &minor)
-	}
-	return major*1000 + minor
-}
+// Missing is what this host's kernel lacks: see launch.KnownFeatures for what
+// the engine does instead.
+func (e *Engine) Missing() launch.Features { return e.launcher.Missing }
 
 // openGroup opens the directory that a child is born in, -1 where that is
 // not possible: there it writes itself into the group's files.
-func openGroup(join cgroup.Join) (int, error) {
-	if join.Unified == "" {
+func (e *Engine) openGroup(join cgroup.Join) (int, error) {
+	if join.Unified == "" || e.Missing().Has(launch.IntoCgroup) {
 		return -1, nil
 	}
 	fd, err := unix.Open(join.Unified, unix.O_PATH|unix.O_CLOEXEC, 0)
@@ -118,6 +127,10 @@ type Container struct {
 	group  *cgroup.Group // of its own; nil when it runs in the run's group of bare processes
 	join   cgroup.Join
 	proc   *launch.Process
+	frozen atomic.Bool
+
+	mu    sync.Mutex
+	execs []*launch.Process
 }
 
 // Create checks the spec and makes the container's cgroup.
@@ -125,14 +138,10 @@ func (e *Engine) Create(spec Spec) (*Container, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, fmt.Errorf("container spec: %w", err)
 	}
-	if spec.Namespaces.Has(Time) && !e.timeExec {
-		// Before Linux 6.3 only a fork that copies memory enters one (commit
-		// 2b5f9dad32ed), and then its offsets are fixed.
-		if spec.TimeOffset != 0 {
-			return nil, errors.New("container spec: time offset: needs Linux 6.3, where execve enters a time namespace")
-		}
-		spec.CopyMemory = true
+	if err := spec.adapt(e.Missing()); err != nil {
+		return nil, fmt.Errorf("container spec: %w", err)
 	}
+	spec.keepMountFlags()
 	c := &Container{engine: e, spec: spec}
 	if e.run == nil {
 		if spec.Group != "" {
@@ -165,12 +174,23 @@ func (c *Container) Start(ctx context.Context) error {
 		program = &launch.Program{}
 	}
 	defer c.engine.programs.Put(program)
-	compile(program, &c.spec, c.files(), c.join)
+	files := c.engine.files(c.spec.Stdin, c.spec.Stdout, c.spec.Stderr)
+	compile(program, &c.spec, files, c.join, c.engine.Missing())
+	proc, err := c.launch(ctx, requested, program)
+	if err != nil {
+		return err
+	}
+	c.proc = proc
+	return nil
+}
+
+// launch runs a program whose child is born in the container's cgroup.
+func (c *Container) launch(ctx context.Context, requested int64, program *launch.Program) (*launch.Process, error) {
 	program.Group = c.engine.bare
 	if c.group != nil {
-		fd, err := openGroup(c.join)
+		fd, err := c.engine.openGroup(c.join)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if fd >= 0 {
 			defer unix.Close(fd)
@@ -186,13 +206,12 @@ func (c *Container) Start(ctx context.Context) error {
 	}
 	proc, err := c.engine.launcher.Start(ctx, program)
 	if err != nil {
-		return c.explain(err)
+		return nil, c.explain(err)
 	}
 	proc.Phases[0].Begin = proc.Requested
 	proc.Phases = append([]launch.Phase{{Name: "compile", Begin: requested}}, proc.Phases...)
 	proc.Requested = requested
-	c.proc = proc
-	return nil
+	return proc, nil
 }
 
 // explain adds to a launch error what the container's cgroup knows of it: a
@@ -215,11 +234,13 @@ func (c *Container) explain(err error) error {
 	return err
 }
 
-func (c *Container) files() [3]int {
+// files gives the descriptors of standard input, output and error, of which
+// nil stands for /dev/null.
+func (e *Engine) files(standard ...*os.File) [3]int {
 	var fds [3]int
-	for i, f := range []*os.File{c.spec.Stdin, c.spec.Stdout, c.spec.Stderr} {
+	for i, f := range standard {
 		if f == nil {
-			f = c.engine.null
+			f = e.null
 		}
 		fds[i] = int(f.Fd())
 	}

@@ -100,6 +100,16 @@ func TestBridgedContainers(t *testing.T) {
 	}
 }
 
+// TestBridgeOnOldKernels lends the router's descriptor where all others are
+// closed one by one.
+func TestBridgeOnOldKernels(t *testing.T) {
+	needRoot(t)
+	f := newFixtureWithout(t, launch.CloseRange|launch.Clone3|launch.ClearSighand|launch.IntoCgroup|launch.Openat2, makeTestImage(t))
+	n := openNetwork(t, network.Options{})
+	a := n.Attach()
+	wants(t, f.ask(a, a.Gateway), "connect: connection refused", "eth0 up|broadcast|multicast|running ["+a.Address.String()+"]")
+}
+
 func hasPhase(f *fixture, a *network.Attachment, name string) bool {
 	spec := f.spec("true", nil)
 	spec.Network = a

@@ -1,6 +1,8 @@
 package isolate
 
 import (
+	"encoding/binary"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -8,7 +10,10 @@ import (
 	"plimsoll/isolate/launch"
 )
 
-const rootNeeds = "the root needs this directory"
+const (
+	rootNeeds = "the root needs this directory"
+	mkdirHint = "make it in the root's image, or give the container a writable root"
+)
 
 func (c compiler) mount(phase, source, target, fstype string, flags uint64, data, hint string) {
 	c.Add(launch.Op{Phase: phase, Object: "on " + target, Call: unix.SYS_MOUNT, Hint: hint},
@@ -21,8 +26,7 @@ func (c compiler) remount(phase, target string, flags uint64) {
 }
 
 func (c compiler) mkdir(phase, path string, mode uint32) {
-	c.Add(launch.Op{Phase: phase, Object: path, Call: unix.SYS_MKDIRAT, Try: unix.EEXIST,
-		Hint: "make it in the root's image, or give the container a writable root"},
+	c.Add(launch.Op{Phase: phase, Object: path, Call: unix.SYS_MKDIRAT, Try: unix.EEXIST, Hint: mkdirHint},
 		launch.CurrentDir, launch.String(path), launch.Octal(mode))
 }
 
@@ -50,6 +54,10 @@ func (c compiler) root() {
 	for _, m := range s.Mounts {
 		c.mountInside(m)
 	}
+	if len(s.MaskedPaths) > 0 {
+		c.mask(s.MaskedPaths)
+	}
+	c.readOnly(s.ReadOnlyPaths)
 	const phase = "umount old root"
 	c.Add(launch.Op{Phase: phase, Call: unix.SYS_UMOUNT2}, launch.String("."), launch.Flags(launch.UmountFlags, unix.MNT_DETACH))
 	if s.bindsFromHost() {
@@ -62,7 +70,7 @@ func (c compiler) mountRoot() {
 	if r.Overlay == nil {
 		c.mount("bind root", r.Path, r.Path, "", unix.MS_BIND|unix.MS_REC, "", "")
 		if r.ReadOnly {
-			c.remount("bind root", r.Path, unix.MS_RDONLY)
+			c.remount("bind root", r.Path, unix.MS_RDONLY|r.kept)
 		}
 		return
 	}
@@ -117,7 +125,7 @@ func (c compiler) mountSys() {
 
 func (c compiler) mountInside(m Mount) {
 	phase := "mount " + m.Target
-	c.mkdir(phase, m.Target, 0o755)
+	c.mountPoint(phase, m.Target)
 	flags := uint64(unix.MS_NOSUID | unix.MS_NODEV)
 	if m.ReadOnly {
 		flags |= unix.MS_RDONLY
@@ -128,8 +136,34 @@ func (c compiler) mountInside(m Mount) {
 	}
 	c.mount(phase, fromOldRoot(m.Source), m.Target, "", unix.MS_BIND|unix.MS_REC, "", "is "+m.Source+" there?")
 	if m.ReadOnly {
-		c.remount(phase, m.Target, flags)
+		c.remount(phase, m.Target, flags|m.kept)
 	}
+}
+
+// mountPoint makes a directory to mount on. The way there goes through the
+// image, and a symbolic link in it to /proc/self/cwd would lead out of the
+// root, to the old one: what is mounted there only this namespace sees, but a
+// directory would be made on the host.
+func (c compiler) mountPoint(phase, target string) {
+	dir, name := path.Split(target)
+	if dir == "/" || c.missing.Has(launch.Openat2) {
+		c.mkdir(phase, target, 0o755)
+		return
+	}
+	c.openStrict(phase, dir, unix.O_PATH|unix.O_DIRECTORY, rootNeeds)
+	c.Add(launch.Op{Phase: phase, Object: target, Call: unix.SYS_MKDIRAT, Try: unix.EEXIST, Hint: mkdirHint},
+		launch.Kept, launch.String(name), launch.Octal(0o755))
+	c.Add(launch.Op{Phase: phase, Call: unix.SYS_CLOSE}, launch.Kept)
+}
+
+// openStrict opens a path unless a magic link of procfs is on the way: ELOOP.
+func (c compiler) openStrict(phase, path string, flags uint64, hint string) {
+	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
+	b := binary.NativeEndian.AppendUint64(nil, how.Flags)
+	b = binary.NativeEndian.AppendUint64(b, how.Mode)
+	b = binary.NativeEndian.AppendUint64(b, how.Resolve)
+	c.Add(launch.Op{Phase: phase, Object: path, Call: unix.SYS_OPENAT2, Keep: true, Hint: hint},
+		launch.CurrentDir, launch.String(path), launch.Bytes(string(b)), launch.Number(len(b)))
 }
 
 // fromOldRoot names a file of the host while the working directory is its root.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"plimsoll/isolate/cgroup"
 	"plimsoll/isolate/network"
+	"plimsoll/isolate/seccomp"
 )
 
 // Spec says what a container is. The zero value of a field adds nothing, so
@@ -33,6 +35,10 @@ type Spec struct {
 	// the kernel wants of an unprivileged user who maps a gid.
 	DenySetgroups bool
 
+	// MapHelpers write the maps of an ordinary user, who may write no more than
+	// one id himself: see FindIDs.
+	MapHelpers [2]string
+
 	TimeOffset time.Duration // of CLOCK_MONOTONIC and CLOCK_BOOTTIME in a time namespace
 
 	Root     *Root // nil is the host's own
@@ -45,9 +51,13 @@ type Spec struct {
 
 	Network *network.Attachment // to a bridge, from the container's network namespace; nil is none
 
+	MaskedPaths   []string // where nothing is to be read; a directory ends in /. Needs Dev
+	ReadOnlyPaths []string
+
 	NoNewPrivs   bool
-	Capabilities *Capabilities // nil leaves them as they are
-	User         *User         // nil stays what the harness is, or root of a user namespace
+	Capabilities *Capabilities   // nil leaves them as they are
+	User         *User           // nil stays what the harness is, or root of a user namespace
+	Seccomp      *seccomp.Filter // system calls that are refused; needs NoNewPrivs
 
 	NewSession    bool // setsid, as a container host does; autogroup scheduling makes it cost some 15 µs
 	NewGroup      bool // setpgid: out of the reach of Ctrl-C at the harness's terminal
@@ -68,6 +78,8 @@ type Root struct {
 	Path     string // directory that becomes the root; with Overlay, where it is mounted
 	Overlay  *Overlay
 	ReadOnly bool
+
+	kept uint64 // flags that a remount must not drop: see keepMountFlags
 }
 
 // Overlay is a union mount: see the kernel's overlayfs.rst.
@@ -85,6 +97,8 @@ type Mount struct {
 	Target   string // absolute, inside the root
 	Options  string // of the file system
 	ReadOnly bool
+
+	kept uint64 // as Root's
 }
 
 // IDMap is a line of a user namespace's map: Size ids from Container on stand
@@ -151,6 +165,20 @@ func (s *Spec) Validate() error {
 	}
 	if s.Root == nil && (s.Proc || s.Sys || s.Dev || len(s.Mounts) > 0) {
 		bad("mounts: need a root of the container's own; nothing is mounted over the host's")
+	}
+	if len(s.MaskedPaths) > 0 && !s.Dev {
+		bad("masked paths: need dev, whose null device is bound over them")
+	}
+	if len(s.ReadOnlyPaths) > 0 && s.Root == nil {
+		bad("read-only paths: need a root of the container's own")
+	}
+	for _, p := range slices.Concat(s.MaskedPaths, s.ReadOnlyPaths) {
+		if clean := strings.TrimSuffix(p, "/"); !path.IsAbs(clean) || path.Clean(clean) != clean {
+			bad("masked or read-only path %q: must be a clean absolute path below /", p)
+		}
+	}
+	if s.Seccomp != nil && !s.NoNewPrivs {
+		bad("seccomp: needs no_new_privs: a set-uid program under a filter that it does not know may be made to misbehave (seccomp(2))")
 	}
 	if len(s.Hostname) > 64 {
 		bad("hostname %q: longer than 64 bytes", s.Hostname)

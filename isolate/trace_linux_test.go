@@ -42,7 +42,7 @@ func TestMeasureBreakdown(t *testing.T) {
 		for i, ph := range phases[:len(phases)-1] { // execve has no end of its own here
 			stamped[ph.Name] = append(stamped[ph.Name], float64(phases[i+1].Begin-ph.Begin)/1e3)
 		}
-		program := Compile(&spec, c.files(), c.join)
+		program := Compile(&spec, e.files(nil, nil, nil), c.join, e.Missing())
 		begins := trace.calls(c.PID(), len(program.Ops))
 		for i, op := range program.Ops {
 			if i > 0 && op.Phase == program.Ops[i-1].Phase {

@@ -46,10 +46,17 @@ var Catalogue = []WorkloadType{
 		Name: "startup",
 		Help: "time from the request to the first instruction (start_to_ready) and to the end (start_to_exit) of a program that does nothing",
 		Params: []Param{
-			{Name: "rung", Kind: Choice, Default: "full", Choices: []string{"pid", "pid+mnt", "five", "six", "root", "full"}, Container: true,
-				Help: "how much of a container isolate builds: namespaces one after another, then root, proc and pivot_root, then dev, sys and dropped privileges"},
+			{Name: "rung", Kind: Choice, Default: "full", Choices: []string{"pid", "pid+mnt", "five", "six", "root", "full", "hardened"}, Container: true,
+				Help: "how much of a container isolate builds: namespaces one after another, then root, proc and pivot_root, then dev, sys and dropped privileges, then all that Docker adds: system-call filter, masked and read-only paths, devices"},
 			{Name: "hold", Kind: Duration, Default: "0s", Max: 3600e9,
 				Help: "how long the fleet stays up once every instance is ready, waiting to be stopped; 0s: each instance exits by itself, unless the fleet is larger than 1"},
+		},
+	},
+	{
+		Name: "lifecycle",
+		Help: "what is done to a container that runs: start another program in it up to its first instruction (exec), freeze, thaw, restart up to the first instruction, stop, and list what changed in its overlay (commit)",
+		Params: []Param{
+			{Name: "changes", Kind: Integer, Default: "100", Min: 1, Max: 1_000_000, Help: "files that a commit finds changed"},
 		},
 	},
 	{

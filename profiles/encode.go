@@ -105,6 +105,7 @@ func (l Limits) MarshalYAML() (any, error) {
 		ReadIOPS  int64  `yaml:"read_iops,omitempty"`
 		WriteIOPS int64  `yaml:"write_iops,omitempty"`
 	}
+	type huge struct{ Page, Limit string }
 	out := struct {
 		CPU       float64 `yaml:",omitempty"`
 		CPUPeriod string  `yaml:"cpu_period,omitempty"`
@@ -112,11 +113,18 @@ func (l Limits) MarshalYAML() (any, error) {
 		CPUSet    string  `yaml:",omitempty"`
 		Mems      string  `yaml:",omitempty"`
 		Memory    string  `yaml:",omitempty"`
+		Swap      string  `yaml:",omitempty"`
 		PIDs      int64   `yaml:"pids,omitempty"`
 		IO        []io    `yaml:"io,omitempty"`
+		IOWeight  int     `yaml:"io_weight,omitempty"`
+		Hugetlb   []huge  `yaml:",omitempty"`
 	}{
 		CPU: l.CPU, CPUPeriod: orNone(l.CPUPeriod, formatPeriod), CPUWeight: l.CPUWeight,
-		CPUSet: l.CPUSet, Mems: l.Mems, Memory: orNone(l.Memory, FormatBytes), PIDs: l.PIDs,
+		CPUSet: l.CPUSet, Mems: l.Mems, Memory: orNone(l.Memory, FormatBytes), Swap: orNone(l.Swap, formatSwap),
+		PIDs: l.PIDs, IOWeight: l.IOWeight,
+	}
+	for _, h := range l.Hugetlb {
+		out.Hugetlb = append(out.Hugetlb, huge{FormatBytes(h.Page), FormatBytes(h.Limit)})
 	}
 	for _, d := range l.IO {
 		out.IO = append(out.IO, io{d.Device, orNone(d.ReadBPS, FormatRate), orNone(d.WriteBPS, FormatRate), d.ReadIOPS, d.WriteIOPS})
@@ -142,7 +150,12 @@ func (l Limits) Settings() map[string]string {
 	set("cpuset", l.CPUSet)
 	set("mems", l.Mems)
 	set("memory", orNone(l.Memory, FormatBytes))
+	set("swap", orNone(l.Swap, formatSwap))
 	set("pids", orNone(l.PIDs, count))
+	set("io_weight", orNone(int64(l.IOWeight), count))
+	for _, h := range l.Hugetlb {
+		set("hugetlb."+FormatBytes(h.Page), FormatBytes(h.Limit))
+	}
 	for _, d := range l.IO {
 		at := "io." + d.Device + "."
 		set(at+"read_bps", orNone(d.ReadBPS, FormatRate))

@@ -76,7 +76,24 @@ func TestFaults(t *testing.T) {
 				"m.yaml:6: limits.a.io[2].read_iops: 0 is too little: the least is 1\n" +
 				"m.yaml:6: limits.a.io[2]: limits nothing: set read_bps, write_bps, read_iops or write_iops\n" +
 				"m.yaml:6: limits.a.io[2].device: workdir stands twice"},
-		{"limits without a limit", "limits: {a: }\n", Overrides{}, "m.yaml:1: limits.a: limits nothing: set cpu, cpu_weight, cpuset, memory, pids or io, or leave it out"},
+		{"limits of swap and huge pages", `limits:
+  a: {swap: none}
+  b: {memory: 64MiB, swap: 0}
+  c: {io_weight: 0}
+  d:
+    hugetlb:
+    - {page: 3MiB, limit: 3MiB}
+    - {page: 2MiB, limit: 3MiB}
+    - {page: 2MiB}
+`, Overrides{},
+			"m.yaml:2: limits.a.swap: does nothing without memory: version 1 of cgroups limits the sum of both\n" +
+				"m.yaml:3: limits.b.swap: 0 is too little: the least is one page, 4KiB; none is no swap at all\n" +
+				"m.yaml:4: limits.c.io_weight: 0 is too little: the least is 1\n" +
+				"m.yaml:7: limits.d.hugetlb[0].page: 3MiB is not a power of 2: see /sys/kernel/mm/hugepages\n" +
+				"m.yaml:8: limits.d.hugetlb[1].limit: 3MiB is not a whole number of pages\n" +
+				"m.yaml:9: limits.d.hugetlb[2]: needs a page size and a limit: {page: 2MiB, limit: 64MiB}\n" +
+				"m.yaml:9: limits.d.hugetlb[2].page: 2MiB stands twice"},
+		{"limits without a limit", "limits: {a: }\n", Overrides{}, "m.yaml:1: limits.a: limits nothing: set cpu, cpu_weight, cpuset, memory, pids, io, io_weight or hugetlb, or leave it out"},
 		{"limits' name", "limits: {Small: {pids: 3}, none: {pids: 3}, a.b: {pids: 3}}\n", Overrides{},
 			"m.yaml:1: limits.Small: a name must be small letters, digits, - and _, and not none\n" +
 				"m.yaml:1: limits.none: a name must be small letters, digits, - and _, and not none\n" +

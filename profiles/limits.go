@@ -44,13 +44,26 @@ func decodeLimit(s section) Limits {
 		CPUSet:    value(s, "cpuset", parseCPUList),
 		Mems:      value(s, "mems", parseCPUList),
 		Memory:    value(s, "memory", parseMemory),
+		Swap:      value(s, "swap", parseSwap),
 		PIDs:      value(s, "pids", within(parseCount, 1, 4<<20, number)), // PID_MAX_LIMIT
+		IOWeight:  value(s, "io_weight", within(parseInt, 1, 10_000, number)),
 	}
 	l.CPU = value(s, "cpu", func(text string) (float64, error) {
 		return parseQuota(text, float64(cmp.Or(l.CPUPeriod, defaultPeriod)))
 	})
 	if l.CPUPeriod != 0 && s.get("cpu") == nil {
 		s.fail(s.path+".cpu_period", "does nothing without cpu")
+	}
+	if l.Swap != 0 && s.get("memory") == nil {
+		s.fail(s.path+".swap", "does nothing without memory: version 1 of cgroups limits the sum of both")
+	}
+	for _, row := range s.table("hugetlb") {
+		l.Hugetlb = append(l.Hugetlb, decodeHugetlb(row))
+	}
+	for i, row := range l.Hugetlb {
+		if slices.ContainsFunc(l.Hugetlb[:i], func(h Hugetlb) bool { return h.Page == row.Page }) {
+			s.fail(fmt.Sprintf("%s.hugetlb[%d].page", s.path, i), "%s stands twice", FormatBytes(row.Page))
+		}
 	}
 	for _, row := range s.table("io") {
 		l.IO = append(l.IO, decodeIO(row))
@@ -61,7 +74,7 @@ func decodeLimit(s section) Limits {
 		}
 	}
 	if len(*s.errs) == faults && reflect.ValueOf(l).IsZero() {
-		s.fail(s.path, "limits nothing: set cpu, cpu_weight, cpuset, memory, pids or io, or leave it out")
+		s.fail(s.path, "limits nothing: set cpu, cpu_weight, cpuset, memory, pids, io, io_weight or hugetlb, or leave it out")
 	}
 	return l
 }
@@ -85,6 +98,41 @@ func decodeIO(s section) IOLimit {
 		s.fail(s.path, "limits nothing: set read_bps, write_bps, read_iops or write_iops")
 	}
 	return l
+}
+
+func decodeHugetlb(s section) Hugetlb {
+	h := Hugetlb{
+		Page:  value(s, "page", within(ParseBytes, page, 0, FormatBytes)),
+		Limit: value(s, "limit", ParseBytes),
+	}
+	if s.get("page") == nil || s.get("limit") == nil {
+		s.fail(s.path, "needs a page size and a limit: {page: 2MiB, limit: 64MiB}")
+	} else if h.Page&(h.Page-1) != 0 {
+		s.fail(s.path+".page", "%s is not a power of 2: see /sys/kernel/mm/hugepages", FormatBytes(h.Page))
+	} else if h.Page != 0 && h.Limit%h.Page != 0 {
+		s.fail(s.path+".limit", "%s is not a whole number of pages", FormatBytes(h.Limit))
+	}
+	return h
+}
+
+// parseSwap reads none as NoSwap, and so no swap at all, which is what most
+// who limit it want.
+func parseSwap(s string) (int64, error) {
+	if s == "none" {
+		return NoSwap, nil
+	}
+	n, err := parsePages(s)
+	if err != nil {
+		err = fmt.Errorf("%w; none is no swap at all", err)
+	}
+	return n, err
+}
+
+func formatSwap(n int64) string {
+	if n == NoSwap {
+		return "none"
+	}
+	return FormatBytes(n)
 }
 
 // parseQuota reads a number of CPUs that a quota in a period, in
@@ -115,12 +163,20 @@ func parsePeriod(s string) (int64, error) {
 }
 
 func parseMemory(s string) (int64, error) {
+	if n, err := ParseBytes(s); err == nil && n < leastMemory {
+		return 0, fmt.Errorf("%s is too little: below %s no program starts", s, FormatBytes(leastMemory))
+	}
+	return parsePages(s)
+}
+
+// parsePages reads an amount of memory in whole pages, one at least.
+func parsePages(s string) (int64, error) {
 	n, err := ParseBytes(s)
 	switch {
 	case err != nil:
 		return 0, err
-	case n < leastMemory:
-		return 0, fmt.Errorf("%s is too little: below %s no program starts", s, FormatBytes(leastMemory))
+	case n < page:
+		return 0, fmt.Errorf("%s is too little: the least is one page, %s", s, FormatBytes(page))
 	case n%page != 0:
 		return 0, fmt.Errorf("%s is not a whole number of pages: the next below is %s", s, FormatBytes(n/page*page))
 	}

@@ -147,7 +147,10 @@ limits:
     cpuset: 010,3-10
     mems: 0
     memory: 64MiB
+    swap: none
     pids: 1
+    io_weight: 50
+    hugetlb: [{page: 2MiB, limit: 4096KiB}, {page: 1GiB, limit: 0}]
     io:
       - {device: workdir, read_bps: 10MiB/s, write_iops: 100}
       - {device: "8:16", write_bps: 1000000}
@@ -198,6 +201,7 @@ func TestCanonicalValues(t *testing.T) {
 	}
 	want := map[string]string{
 		"cpu": "0.05", "cpu_period": "20ms", "cpu_weight": "10000", "cpuset": "3-10", "mems": "0", "memory": "64MiB", "pids": "1",
+		"swap": "none", "io_weight": "50", "hugetlb.2MiB": "4MiB", "hugetlb.1GiB": "0B",
 		"io.workdir.read_bps": "10MiB/s", "io.workdir.write_iops": "100", "io.8:16.write_bps": "1MB/s",
 	}
 	if diff := cmp.Diff(want, l.Settings()); diff != "" {

@@ -66,8 +66,20 @@ type Limits struct {
 	CPUSet    string    `json:"cpuset,omitempty"`     // list of CPUs, "0-1,3"
 	Mems      string    `json:"mems,omitempty"`       // list of NUMA nodes
 	Memory    int64     `json:"memory,omitempty"`     // bytes
+	Swap      int64     `json:"swap,omitempty"`       // bytes besides memory, and only with it; NoSwap is none
 	PIDs      int64     `json:"pids,omitempty"`
 	IO        []IOLimit `json:"io,omitempty"`
+	IOWeight  int       `json:"io_weight,omitempty"` // 1 to 10,000 as in v2's io.weight; 100 is the default
+	Hugetlb   []Hugetlb `json:"hugetlb,omitempty"`
+}
+
+// NoSwap is the limit of no swap at all, "none" in YAML.
+const NoSwap = -1
+
+// Hugetlb limits the memory in huge pages of one size.
+type Hugetlb struct {
+	Page  int64 `json:"page"`  // bytes
+	Limit int64 `json:"limit"` // bytes, whole pages; 0 is none at all
 }
 
 // IOLimit throttles one block device. Rates of 0 are no limit.

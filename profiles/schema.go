@@ -35,8 +35,9 @@ func keys(kind shapeKind, names ...string) []key {
 // schema is the shape of a profile.
 func schema() shape {
 	limits := shape{kind: mapping, keys: append(
-		keys(scalar, "cpu", "cpu_period", "cpu_weight", "cpuset", "mems", "memory", "pids"),
+		keys(scalar, "cpu", "cpu_period", "cpu_weight", "cpuset", "mems", "memory", "swap", "pids", "io_weight"),
 		key{"io", shape{kind: table, keys: keys(scalar, "device", "read_bps", "write_bps", "read_iops", "write_iops")}},
+		key{"hugetlb", shape{kind: table, keys: keys(scalar, "page", "limit")}},
 	)}
 	workloads := shape{kind: mapping}
 	all := shape{kind: mapping} // parameters of any workload

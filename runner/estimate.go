@@ -49,9 +49,12 @@ func estimate(k Key) time.Duration {
 	}
 	fleet := time.Duration(max(1, k.Fleet))
 	total := (work(k) + launch) * (fleet + launchers - 1) / launchers
-	if k.Workload == "startup" {
+	switch k.Workload {
+	case "startup":
 		total += duration(k, "hold")
-	} else {
+	case "lifecycle":
+		total += 6 * launch * fleet // each step takes about a start, one after another
+	default:
 		total += programCost * fleet
 	}
 	if k.Cache == "cold" {

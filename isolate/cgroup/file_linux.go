@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -81,6 +82,14 @@ func mkdir(dir string) error {
 func explained(c *controller, version int, err error) error {
 	hint := ""
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && c.name == Memory:
+		hint = "boot with swapaccount=1; CONFIG_SWAP"
+	case errors.Is(err, fs.ErrNotExist) && c.name == IO && strings.Contains(err.Error(), "weight"):
+		hint = "needs CONFIG_BFQ_GROUP_IOSCHED with the scheduler loaded (modprobe bfq) or, on v2, CONFIG_BLK_CGROUP_IOCOST"
+	case errors.Is(err, fs.ErrNotExist) && c.name == Hugetlb:
+		hint = "the kernel has no huge pages of this size: see /sys/kernel/mm/hugepages"
+	case errors.Is(err, unix.EPERM) && c.name == Devices:
+		hint = "the group above does not have all of these devices"
 	case errors.Is(err, fs.ErrNotExist):
 		hint = "the kernel is too old for this file, or was built without " + c.in(version).config
 	case c.name == IO && errors.Is(err, unix.ENODEV):

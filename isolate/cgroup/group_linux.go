@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -43,12 +44,24 @@ func (g *Group) make(values []Value) error {
 	for _, v := range values {
 		c := known(v.Controller)
 		p := g.places[slices.IndexFunc(g.places, func(p place) bool { return slices.Contains(p.uses, c) })]
-		if err := writeFile(p.dir+"/"+v.File, v.Data); err != nil {
+		if err := p.write(v); err != nil {
 			if !exists(p.dir) {
 				return fmt.Errorf("limit %s: the group has vanished: %w", c.name, err)
 			}
 			return explained(c, p.at.Version, err)
 		}
+	}
+	return nil
+}
+
+// write makes one write, and the other that goes with it.
+func (p place) write(v Value) error {
+	err := writeFile(p.dir+"/"+v.File, v.Data)
+	if v.Also == nil || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if also := p.write(*v.Also); err != nil || !errors.Is(also, fs.ErrNotExist) {
+		return also
 	}
 	return nil
 }

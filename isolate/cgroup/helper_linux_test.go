@@ -65,6 +65,15 @@ func help(work string, args []string) error {
 				time.Sleep(time.Millisecond)
 			}
 		}
+	case "devices":
+		return helpDevices(args[0])
+	case "reserve":
+		size, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		_, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_HUGETLB)
+		fmt.Println(err)
 	case "write":
 		size, err := strconv.Atoi(args[1])
 		if err != nil {

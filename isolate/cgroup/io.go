@@ -2,10 +2,16 @@ package cgroup
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 )
 
+// ioLimitsV1 sets the weight of BFQ, the one scheduler that has any on v1
+// since CFQ left with Linux 5.0.
 func ioLimitsV1(l Limits) (vs []Value) {
+	if l.IOWeight != 0 {
+		vs = append(vs, Value{File: "blkio.bfq.weight", Data: strconv.Itoa(BFQWeight(l.IOWeight))})
+	}
 	for _, d := range l.IO {
 		for _, r := range []struct {
 			file string
@@ -24,7 +30,23 @@ func ioLimitsV1(l Limits) (vs []Value) {
 	return vs
 }
 
+// BFQWeight is BFQ's weight, 1 to 1,000, for one of 1 to 10,000: the default
+// of 100 is that of both, and above it the scale is longer (systemd's
+// BFQ_WEIGHT in src/core/cgroup.h, which BFQ's own documentation follows).
+func BFQWeight(weight int) int {
+	if weight <= 100 {
+		return weight
+	}
+	return 100 + (weight-100)*(1000-100)/(10_000-100)
+}
+
+// ioLimitsV2 sets both weights: io.weight is of the cost model (iocost), and
+// which of the two rules on a disk is set for each (cgroup-v2.rst, "IO Interface Files"; bfq-iosched.rst).
 func ioLimitsV2(l Limits) (vs []Value) {
+	if l.IOWeight != 0 {
+		vs = append(vs, Value{File: "io.weight", Data: strconv.Itoa(l.IOWeight),
+			Also: &Value{File: "io.bfq.weight", Data: strconv.Itoa(BFQWeight(l.IOWeight))}})
+	}
 	for _, d := range l.IO {
 		var line strings.Builder
 		line.WriteString(d.Device)

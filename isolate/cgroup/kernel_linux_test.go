@@ -88,8 +88,16 @@ func create(t *testing.T, r *Run, l Limits, account ...Controller) *Group {
 // start runs the test binary as a helper, which waits until it is in the group.
 func start(t *testing.T, g *Group, work string, args ...string) *exec.Cmd {
 	t.Helper()
+	return startTo(t, g, nil, work, args...)
+}
+
+func startTo(t *testing.T, g *Group, stdout *os.File, work string, args ...string) *exec.Cmd {
+	t.Helper()
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), helperVariable+"="+work)
+	if stdout != nil {
+		cmd.Stdout = stdout
+	}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -164,6 +164,8 @@ func (h *Host) why(c *controller, kernel map[Controller]subsystem) (why, hint st
 		return "switched off at boot", hint
 	case ok && s.hierarchy != "0":
 		return "attached to a v1 hierarchy that is not mounted here", fmt.Sprintf("mount -t cgroup -o %s cgroup DIRECTORY", c.v1.name)
+	case version == 2 && c.alone:
+		return "v1 only: v2 has nothing in its place", "match the group's path in the firewall's rules: nft socket cgroupv2"
 	case version == 2 && c.v2.name == "":
 		return "v1 only: v2 has it built in", ""
 	case ok && version == 1:

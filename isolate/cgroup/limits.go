@@ -16,9 +16,22 @@ type Limits struct {
 	CPUSet    string    // list of CPUs, "0-1,3"
 	Mems      string    // list of NUMA nodes
 	Memory    int64     // bytes
+	Swap      int64     // bytes besides Memory, and only with it; NoSwap is none
 	PIDs      int64     // processes and threads
 	IO        []IOLimit // one for each block device
+	IOWeight  int       // share of disks under contention, 1 to 10,000 as in v2's io.weight; the kernel's default is 100
+	Hugetlb   []HugetlbLimit
+
+	// Devices are all that may be used; nil is no limit, and an empty list none
+	// at all. It takes root.
+	Devices []Device
+
+	NetClass    uint32            // tag of packets, 0xAAAABBBB for class A:B of tc; v1 only
+	NetPriority map[string]uint32 // of packets, by network interface; v1 only
 }
+
+// NoSwap is the limit of no swap at all.
+const NoSwap = -1
 
 // IOLimit throttles one block device. A rate of 0 is no limit.
 type IOLimit struct {
@@ -68,6 +81,28 @@ func (l Limits) Validate() error {
 	}
 	if l.Memory < 0 || l.Memory > 0 && l.Memory < minMemory {
 		bad("memory %d: must be at least %d bytes (512 KiB), or no program starts", l.Memory, minMemory)
+	}
+	if l.Swap != 0 && l.Memory == 0 {
+		bad("swap: has no meaning without a memory limit: v1 limits the sum of both")
+	}
+	if l.Swap < NoSwap || l.Swap > math.MaxInt64-l.Memory {
+		bad("swap %d: must be a number of bytes, or %d for none", l.Swap, NoSwap)
+	}
+	if l.IOWeight != 0 && (l.IOWeight < 1 || l.IOWeight > 10_000) {
+		bad("io_weight %d: must be 1 to 10,000", l.IOWeight)
+	}
+	for _, h := range l.Hugetlb {
+		if err := h.validate(); err != nil {
+			bad("hugetlb: %w", err)
+		}
+	}
+	if err := checkDevices(l.Devices); err != nil {
+		bad("%w", err)
+	}
+	for name := range l.NetPriority {
+		if name == "" || len(name) > 15 || strings.ContainsAny(name, " /\n") { // IFNAMSIZ
+			bad("network interface %q: no such name", name)
+		}
 	}
 	if l.PIDs < 0 || l.PIDs > maxPIDs {
 		bad("pids %d: must be 1 to %d", l.PIDs, maxPIDs)
@@ -140,5 +175,6 @@ func (l Limits) quota() int64 { return int64(math.Round(l.CPU * float64(l.Period
 
 // Any reports whether anything is limited.
 func (l Limits) Any() bool {
-	return l.CPU != 0 || l.CPUWeight != 0 || l.CPUSet != "" || l.Mems != "" || l.Memory != 0 || l.PIDs != 0 || len(l.IO) > 0
+	return l.CPU != 0 || l.CPUWeight != 0 || l.CPUSet != "" || l.Mems != "" || l.Memory != 0 || l.PIDs != 0 || len(l.IO) > 0 ||
+		l.Swap != 0 || l.IOWeight != 0 || len(l.Hugetlb) > 0 || l.Devices != nil || l.NetClass != 0 || len(l.NetPriority) > 0
 }

@@ -17,6 +17,18 @@ func TestValidate(t *testing.T) {
 		{"nothing", Limits{}, ""},
 		{"everything", Limits{CPU: 1.5, CPUPeriod: 50_000, CPUWeight: 200, CPUSet: "0-1,3", Mems: "0", Memory: 64 << 20, PIDs: 100,
 			IO: []IOLimit{{Device: "254:0", ReadBPS: 1}, {Device: "8:0", WriteIOPS: 1}}}, ""},
+		{"the rest", Limits{Memory: 64 << 20, Swap: NoSwap, IOWeight: 10_000, Hugetlb: []HugetlbLimit{{2 << 20, 0}}, Devices: DockerDevices,
+			NetClass: 0x10001, NetPriority: map[string]uint32{"lo": 5}}, ""},
+		{"swap alone", Limits{Swap: 1 << 20}, "no meaning without a memory limit"},
+		{"negative swap", Limits{Memory: 1 << 20, Swap: -2}, "swap -2"},
+		{"so much swap", Limits{Memory: 1 << 20, Swap: math.MaxInt64}, "swap 9223372036854775807"},
+		{"I/O weight", Limits{IOWeight: 10_001}, "io_weight 10001"},
+		{"huge page size", Limits{Hugetlb: []HugetlbLimit{{3 << 20, 0}}}, "power of 2"},
+		{"part of a huge page", Limits{Hugetlb: []HugetlbLimit{{2 << 20, 1 << 20}}}, "whole pages"},
+		{"device type", Limits{Devices: []Device{{'x', 1, 3, "r"}}}, "must be c or b"},
+		{"device number", Limits{Devices: []Device{{'c', 4096, 3, "r"}}}, "c 4096:3 r: no such number"},
+		{"device access", Limits{Devices: []Device{{'c', 1, AnyDevice, "rx"}}}, "c 1:* rx: access"},
+		{"interface", Limits{NetPriority: map[string]uint32{"a b": 1}}, `interface "a b"`},
 		{"least quota", Limits{CPU: 0.01}, ""},
 		{"quota too small", Limits{CPU: 0.0099}, "quota of 990 µs"},
 		{"quota too small for the period", Limits{CPU: 0.5, CPUPeriod: 1000}, "quota of 500 µs"},
@@ -70,4 +82,12 @@ func FuzzList(f *testing.F) {
 			t.Errorf("accepted %q", s)
 		}
 	})
+}
+
+func TestBFQWeight(t *testing.T) {
+	for weight, bfq := range map[int]int{1: 1, 100: 100, 200: 109, 10_000: 1000} {
+		if got := BFQWeight(weight); got != bfq {
+			t.Errorf("weight %d: %d, want %d", weight, got, bfq)
+		}
+	}
 }

@@ -1,20 +1,28 @@
 package cgroup
 
-// memoryLimitsV1 limits memory without swap, kernel memory included: since
+// memoryLimitsV1 limits memory and, as the sum of both, swap; kernel memory is included: since
 // Linux 4.5 every v1 group counts it towards the same limit, and
 // memory.kmem.limit_in_bytes, deprecated in 5.4, does nothing any more.
 func memoryLimitsV1(l Limits) []Value {
 	if l.Memory == 0 {
 		return nil
 	}
-	return []Value{{File: "memory.limit_in_bytes", Data: format(l.Memory)}}
+	vs := []Value{{File: "memory.limit_in_bytes", Data: format(l.Memory)}} // first: the sum may not be below it
+	if l.Swap != 0 {
+		vs = append(vs, Value{File: "memory.memsw.limit_in_bytes", Data: format(l.Memory + max(0, l.Swap))})
+	}
+	return vs
 }
 
 func memoryLimitsV2(l Limits) []Value {
 	if l.Memory == 0 {
 		return nil
 	}
-	return []Value{{File: "memory.max", Data: format(l.Memory)}}
+	vs := []Value{{File: "memory.max", Data: format(l.Memory)}}
+	if l.Swap != 0 {
+		vs = append(vs, Value{File: "memory.swap.max", Data: format(max(0, l.Swap))})
+	}
+	return vs
 }
 
 func memoryUsageV1(read files, u *Usage) {

@@ -28,6 +28,7 @@ type Run struct {
 	mu      sync.Mutex
 	made    map[*Hierarchy]bool // where the run's group is
 	enabled map[Controller]bool // handed down to the run's group on v2
+	devices map[string]int      // descriptors of loaded programs, by their rules
 	lent    []Controller        // of these, handed down by Parent only since we asked
 	aside   bool                // this process went to its own leaf
 }
@@ -43,7 +44,7 @@ func (h *Host) NewRun(name string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{host: h, name: name, marker: marker, made: map[*Hierarchy]bool{}, enabled: map[Controller]bool{}}
+	r := &Run{host: h, name: name, marker: marker, made: map[*Hierarchy]bool{}, enabled: map[Controller]bool{}, devices: map[string]int{}}
 	if r.bare, err = r.create(bareName, Limits{}, nil); err != nil {
 		return nil, errors.Join(err, r.Remove(context.Background()))
 	}
@@ -74,6 +75,9 @@ func (h *Host) RunPaths(name string) []string {
 }
 
 func (at *Hierarchy) runDir(run string) string { return filepath.Join(at.Parent, Prefix+run) }
+
+// Values compiles limits as Create writes them: see Host.Values.
+func (r *Run) Values(l Limits) ([]Value, error) { return r.host.Values(l) }
 
 // Bare is the group of processes without limits: in the marker hierarchy only.
 func (r *Run) Bare() *Group { return r.bare }
@@ -114,10 +118,30 @@ func (r *Run) create(name string, l Limits, account []Controller) (*Group, error
 			return nil, err
 		}
 	}
-	if err := g.make(values); err != nil {
+	err = g.make(values)
+	if err == nil && l.Devices != nil && r.marker.Version == 2 {
+		err = r.limitDevices(g, l.Devices)
+	}
+	if err != nil {
 		return nil, errors.Join(err, g.Remove(context.Background()))
 	}
 	return g, nil
+}
+
+// limitDevices attaches the program of those rules, which is loaded once.
+func (r *Run) limitDevices(g *Group, rules []Device) error {
+	key := fmt.Sprint(rules)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	program, ok := r.devices[key]
+	if !ok {
+		var err error
+		if program, err = loadDevices(rules); err != nil {
+			return err
+		}
+		r.devices[key] = program
+	}
+	return attachDevices(g.places[0].dir, program)
 }
 
 // places lists where a group must be made, in the order of joining: the marker,
@@ -226,6 +250,10 @@ func (r *Run) Remove(ctx context.Context) error {
 	for at := range r.made { // no other: an equal name may be a run that died
 		errs = append(errs, removeTree(ctx, at.runDir(r.name)))
 	}
+	for _, program := range r.devices { // groups keep those that are attached
+		errs = append(errs, unix.Close(program))
+	}
+	clear(r.devices)
 	clear(r.made)
 	clear(r.enabled)
 	errs = append(errs, r.giveBack(ctx))

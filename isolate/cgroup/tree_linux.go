@@ -128,7 +128,7 @@ func killMembers(dir string, pids []int) error {
 			continue // not in our pid namespace: and kill(0) would be ourselves
 		}
 		fd, err := unix.PidfdOpen(pid, 0)
-		if errors.Is(err, unix.ENOSYS) { // before Linux 5.3
+		if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // before Linux 5.3, or behind a seccomp filter
 			unix.Kill(pid, unix.SIGKILL)
 		} else if err == nil {
 			fds[pid] = fd

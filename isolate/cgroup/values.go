@@ -7,6 +7,10 @@ type Value struct {
 	Controller Controller
 	File       string // name in the group's directory
 	Data       string
+
+	// Also is a further write to the same end, where a kernel may have this
+	// file, that one or both: one has to be there.
+	Also *Value
 }
 
 // Values compiles limits to what must be written on this host, in order, each
@@ -20,7 +24,7 @@ func (h *Host) Values(l Limits) ([]Value, error) {
 	var values []Value
 	for i := range controllers {
 		c := &controllers[i]
-		if c.v2.limits == nil || len(c.v2.limits(l)) == 0 {
+		if !c.wanted(l) || c.name == Devices && h.unified() != nil {
 			continue
 		}
 		at, err := h.Lookup(c.name)

@@ -37,7 +37,18 @@ type slot struct {
 	result uintptr // of a call that did not do what it should
 	reset  bool    // signal handlers must be reset by hand: no CLONE_CLEAR_SIGHAND
 	stamps [maxPhases]syscall.Timespec
+	next   uintptr // index of the call that a forked child begins with
+	forked int32   // pid of that child, set by the kernel before it first runs
+	dents  [1024]byte
 }
+
+// A lane's shared memory ends with the child's stack, below it stands that of a
+// child which it forks. What runs on them is nosplit: they never hold more
+// than the few hundred bytes that the linker allows.
+const (
+	laneSize  = 32 << 10
+	forkStack = 8 << 10
+)
 
 // run is the child: it makes the program's calls in order. It stands between
 // clone and exec, in memory shared with a running Go program, on a stack that
@@ -50,9 +61,10 @@ type slot struct {
 //go:nocheckptr
 func run(s *slot) {
 	if s.reset {
+		s.reset = false
 		resetSignals()
 	}
-	for i := uintptr(0); i < s.n; i++ {
+	for i := s.next; i < s.n; i++ {
 		c := (*call)(unsafe.Add(unsafe.Pointer(s.calls), i*unsafe.Sizeof(call{})))
 		if c.stamp != 0 {
 			at := unsafe.Add(unsafe.Pointer(&s.stamps), uintptr(c.stamp-1)*unsafe.Sizeof(syscall.Timespec{}))
@@ -63,7 +75,17 @@ func run(s *slot) {
 		if c.kept != 0 {
 			*(*uintptr)(unsafe.Add(unsafe.Pointer(a), uintptr(c.kept-1)*unsafe.Sizeof(uintptr(0)))) = s.kept
 		}
-		r, _, errno := syscall.RawSyscall6(c.nr, a[0], a[1], a[2], a[3], a[4], a[5])
+		var r uintptr
+		var errno syscall.Errno
+		switch c.nr {
+		case callCloseFrom:
+			errno = closeFrom(a[0], a[1], s)
+		case callFork:
+			s.next = i + 1
+			errno = fork(s)
+		default:
+			r, _, errno = syscall.RawSyscall6(c.nr, a[0], a[1], a[2], a[3], a[4], a[5])
+		}
 		if errno == 0 && c.ack != nil {
 			errno = syscall.Errno(-*c.ack)
 		}
@@ -84,6 +106,60 @@ func run(s *slot) {
 	}
 	for { // a program that does not end in execve
 		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 126, 0, 0)
+	}
+}
+
+// fork lets a child run from s.next on, and does not return unless that fails.
+// The child shares this process's memory, which is a copy of the harness's
+// and goes with it; its parent is the harness.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func fork(s *slot) syscall.Errno {
+	const flags = unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID
+	stack := uintptr(unsafe.Pointer(s)) + laneSize - forkStack - headroom
+	_, errno := spawn(unix.SYS_CLONE, flags, stack, uintptr(unsafe.Pointer(&s.forked)), s)
+	if errno != 0 {
+		return syscall.Errno(errno)
+	}
+	for {
+		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+	}
+}
+
+// closeFrom closes what is open from descriptor low on, as the directory list,
+// /proc/self/fd, has it. That is in order and goes on behind the last number that was read,
+// whatever is closed meanwhile.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func closeFrom(low, list uintptr, s *slot) syscall.Errno {
+	const nameAt, lengthAt = 19, 16 // in struct linux_dirent64 of getdents64(2)
+	self, _, errno := syscall.RawSyscall6(unix.SYS_OPENAT, atFDCWD, list, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	for {
+		n, _, errno := syscall.RawSyscall(unix.SYS_GETDENTS64, self, uintptr(unsafe.Pointer(&s.dents)), uintptr(len(s.dents)))
+		if errno != 0 || n == 0 {
+			syscall.RawSyscall(unix.SYS_CLOSE, self, 0, 0)
+			return errno
+		}
+		for at := uintptr(0); at < n; at += uintptr(*(*uint16)(unsafe.Add(unsafe.Pointer(&s.dents), at+lengthAt))) {
+			fd := uintptr(0)
+			for p := at + nameAt; ; p++ {
+				digit := *(*byte)(unsafe.Add(unsafe.Pointer(&s.dents), p))
+				if digit < '0' || digit > '9' { // the end, or "." and "..", which give 0
+					break
+				}
+				fd = 10*fd + uintptr(digit-'0')
+			}
+			if fd >= low && fd != self {
+				syscall.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
+			}
+		}
 	}
 }
 

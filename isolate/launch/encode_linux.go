@@ -18,7 +18,17 @@ type code struct {
 	phases []string // in order; a phase begins where its name changes
 }
 
-const pointerSize = int(unsafe.Sizeof(uintptr(0)))
+const (
+	pointerSize = int(unsafe.Sizeof(uintptr(0)))
+	filterSize  = int(unsafe.Sizeof(unix.SockFilter{}))
+)
+
+// sockFprog is struct sock_fprog (linux/filter.h). Its address is no Go pointer:
+// the garbage collector would look at what the arena had there before.
+type sockFprog struct {
+	length       uint16
+	instructions uintptr
+}
 
 // encode lays out p for the child of slot s, in memory that it used before
 // where that suffices.
@@ -72,6 +82,13 @@ func (c *code) encode(p *Program, s *slot) error {
 					at += pointerSize
 				}
 				*(*uintptr)(unsafe.Pointer(&c.arena[at])) = 0
+			case argFilter:
+				align()
+				fprog := (*sockFprog)(unsafe.Pointer(&c.arena[used]))
+				used += int(unsafe.Sizeof(*fprog))
+				// Where it is: p keeps it, and a copy of thousands of bytes in each launch would cost more than the rest.
+				*fprog = sockFprog{uint16(len(a.s) / filterSize), uintptr(unsafe.Pointer(unsafe.StringData(a.s)))}
+				out.args[k] = uintptr(unsafe.Pointer(fprog))
 			case argSlotPID:
 				out.args[k] = uintptr(unsafe.Pointer(&s.pid))
 			case argSlotMaps:
@@ -115,6 +132,8 @@ func arenaSize(ops []Op) int {
 			switch a.kind {
 			case argString, argBytes:
 				n += len(a.s) + 8
+			case argFilter:
+				n += int(unsafe.Sizeof(sockFprog{})) + 8
 			case argStrings:
 				n += (len(a.strings())+1)*pointerSize + 8
 				for _, s := range a.strings() {

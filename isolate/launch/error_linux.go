@@ -60,7 +60,7 @@ func failure(p *Program, s *slot) *OpError {
 }
 
 // cloneError explains a clone that the kernel refused.
-func cloneError(flags uint64, errno syscall.Errno) error {
+func (l *Launcher) cloneError(flags uint64, errno syscall.Errno) error {
 	hint := ""
 	switch {
 	case errno == syscall.EPERM && flags&unix.CLONE_NEWUSER == 0 && flags != 0:
@@ -75,6 +75,9 @@ func cloneError(flags uint64, errno syscall.Errno) error {
 		hint = "a limit on processes is reached: see pids.max, ulimit -u, kernel.threads-max"
 	}
 	op := Op{Phase: "clone", Object: flagNames(CloneFlags, flags), Call: unix.SYS_CLONE3}
+	if l.Missing.Has(Clone3) {
+		op.Call = unix.SYS_CLONE
+	}
 	if flags == 0 {
 		op.Object = ""
 	}

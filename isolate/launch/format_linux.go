@@ -68,6 +68,8 @@ func (a Arg) String() string {
 		}
 	case argKept:
 		return "KEPT"
+	case argFilter:
+		return fmt.Sprintf("{%d instructions}", len(a.s)/filterSize)
 	case argSlotPID:
 		return "&pid"
 	case argSlotMaps:
@@ -98,6 +100,7 @@ const (
 	CapNames     FlagTable = "capability"
 	AtDirs       FlagTable = "at"
 	FutexOps     FlagTable = "futex"
+	SeccompFlags FlagTable = "seccomp"
 )
 
 func flagNames(table FlagTable, bits uint64) string {

@@ -1,10 +1,15 @@
 package launch
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -44,16 +49,45 @@ func writeMaps(s *slot, maps IDMaps) (wait func() error) {
 }
 
 func writeMapFiles(pid int, maps IDMaps) error {
+	for i, helper := range maps.Helpers {
+		if helper == "" {
+			continue
+		}
+		if err := runMapHelper(helper, pid, []string{maps.UID, maps.GID}[i]); err != nil {
+			return err
+		}
+	}
 	type file struct{ name, data string }
-	files := []file{{"uid_map", maps.UID}, {"gid_map", maps.GID}}
-	if maps.DenySetgroups {
-		files = append([]file{{"setgroups", "deny"}}, files...)
+	var files []file
+	if maps.Helpers[0] == "" {
+		files = append(files, file{"uid_map", maps.UID})
+	}
+	if maps.Helpers[1] == "" {
+		if maps.DenySetgroups {
+			files = append(files, file{"setgroups", "deny"})
+		}
+		files = append(files, file{"gid_map", maps.GID})
 	}
 	for _, f := range files {
 		path := fmt.Sprintf("/proc/%d/%s", pid, f.name)
 		if err := os.WriteFile(path, []byte(f.data), 0); err != nil {
 			return fmt.Errorf("id map %q: %w (hint: mapping ids other than one's own needs CAP_SETUID and CAP_SETGID; see user_namespaces(7))", f.data, err)
 		}
+	}
+	return nil
+}
+
+// helperTimeout bounds a map helper, which may ask a name service.
+const helperTimeout = 10 * time.Second
+
+// runMapHelper has a setuid helper write one map.
+func runMapHelper(path string, pid int, lines string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), helperTimeout)
+	defer cancel()
+	args := append([]string{strconv.Itoa(pid)}, strings.Fields(lines)...)
+	if out, err := exec.CommandContext(ctx, path, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("id map: %s %s: %w: %s (hint: /etc/subuid and /etc/subgid must grant these ids to this user)",
+			path, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

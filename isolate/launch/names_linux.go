@@ -10,6 +10,8 @@ import (
 var callNames = map[uintptr]string{
 	unix.SYS_CAPSET:         "capset",
 	unix.SYS_CHDIR:          "chdir",
+	unix.SYS_CLONE:          "clone",
+	unix.SYS_CLONE3:         "clone3",
 	unix.SYS_CLOSE:          "close",
 	unix.SYS_CLOSE_RANGE:    "close_range",
 	unix.SYS_DUP3:           "dup3",
@@ -22,17 +24,20 @@ var callNames = map[uintptr]string{
 	unix.SYS_MKNODAT:        "mknodat",
 	unix.SYS_MOUNT:          "mount",
 	unix.SYS_OPENAT:         "openat",
+	unix.SYS_OPENAT2:        "openat2",
 	unix.SYS_PIVOT_ROOT:     "pivot_root",
 	unix.SYS_PRCTL:          "prctl",
 	unix.SYS_READ:           "read",
 	unix.SYS_RECVFROM:       "recvfrom",
 	unix.SYS_RT_SIGPROCMASK: "rt_sigprocmask",
 	unix.SYS_SENDTO:         "sendto",
+	unix.SYS_SECCOMP:        "seccomp",
 	unix.SYS_SETGID:         "setgid",
 	unix.SYS_SETGROUPS:      "setgroups",
 	unix.SYS_SETHOSTNAME:    "sethostname",
 	unix.SYS_SETPGID:        "setpgid",
 	unix.SYS_SETRESGID:      "setresgid",
+	unix.SYS_SETNS:          "setns",
 	unix.SYS_SETRESUID:      "setresuid",
 	unix.SYS_SETSID:         "setsid",
 	unix.SYS_SOCKET:         "socket",
@@ -43,7 +48,20 @@ var callNames = map[uintptr]string{
 	unix.SYS_WRITE:          "write",
 }
 
+// What no single system call does, and run does itself. The numbers are no
+// system call's.
+const (
+	callCloseFrom = ^uintptr(0) - iota // close all descriptors from the first argument on, which the second lists
+	callFork                           // go on in a child, and end with its execve
+)
+
 func callName(nr uintptr) string {
+	switch nr {
+	case callCloseFrom:
+		return "closefrom"
+	case callFork:
+		return "fork"
+	}
 	if name, ok := callNames[nr]; ok {
 		return name
 	}
@@ -74,11 +92,12 @@ var flagTables = map[FlagTable][]flag{
 	OpenFlags: {
 		{"O_WRONLY", unix.O_WRONLY}, {"O_RDWR", unix.O_RDWR}, {"O_PATH", unix.O_PATH}, {"O_CLOEXEC", unix.O_CLOEXEC},
 	},
-	AtDirs:   {{"AT_FDCWD", atFDCWD}},
-	FutexOps: {{"FUTEX_WAIT", futexWait}, {"FUTEX_WAKE", futexWake}},
+	AtDirs:       {{"AT_FDCWD", atFDCWD}},
+	SeccompFlags: {{"SECCOMP_FILTER_FLAG_SPEC_ALLOW", unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW}},
+	FutexOps:     {{"FUTEX_WAIT", futexWait}, {"FUTEX_WAKE", futexWake}},
 	PrctlOptions: {
 		{"PR_SET_PDEATHSIG", unix.PR_SET_PDEATHSIG}, {"PR_CAPBSET_DROP", unix.PR_CAPBSET_DROP},
-		{"PR_SET_NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS}, {"PR_CAP_AMBIENT", unix.PR_CAP_AMBIENT},
+		{"PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE}, {"PR_SET_NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS}, {"PR_CAP_AMBIENT", unix.PR_CAP_AMBIENT},
 	},
 	CapNames: {
 		{"CAP_CHOWN", unix.CAP_CHOWN}, {"CAP_DAC_OVERRIDE", unix.CAP_DAC_OVERRIDE}, {"CAP_DAC_READ_SEARCH", unix.CAP_DAC_READ_SEARCH},

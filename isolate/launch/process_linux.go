@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -22,9 +23,9 @@ type Process struct {
 	Requested int64   // CLOCK_MONOTONIC when Start was called, nanoseconds
 	Phases    []Phase // from the clone to the execve
 
-	forked int64
+	noPidfd bool // the kernel has none
 
-	mu     sync.Mutex
+	mu     sync.RWMutex // held for writing while the process is reaped
 	reaped bool
 	exit   Exit
 }
@@ -91,8 +92,8 @@ func (p *Process) Wait() (Exit, error) {
 
 // Signal sends sig to the process; one that has ended is no error.
 func (p *Process) Signal(sig syscall.Signal) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.mu.RLock()
+	defer p.mu.RUnlock()
 	if p.reaped {
 		return nil
 	}
@@ -101,6 +102,19 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	}
 	return nil
 }
+
+// Hold calls f while the process is not reaped, so that PID means no other.
+func (p *Process) Hold(f func() error) error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.reaped {
+		return ErrEnded
+	}
+	return f()
+}
+
+// ErrEnded is what Hold says of a process that was reaped.
+var ErrEnded = errors.New("the process has ended")
 
 // Now reads the clock of Requested, Begin and At.
 func Now() int64 { return nanotime() }
@@ -124,19 +138,20 @@ func (p *Process) WaitFor(d time.Duration) (Exit, bool, error) {
 // ended waits at most d for the process to become a zombie. It takes a pidfd,
 // for that long only: a descriptor for each container would be one too many.
 func (p *Process) ended(d time.Duration) (bool, error) {
-	p.mu.Lock()
+	p.mu.RLock()
 	if p.reaped {
-		p.mu.Unlock()
+		p.mu.RUnlock()
 		return true, nil
 	}
-	fd, err := unix.PidfdOpen(p.PID, 0)
-	p.mu.Unlock()
-	if err == unix.ENOSYS { // before Linux 5.3
+	if p.noPidfd {
+		p.mu.RUnlock()
 		time.Sleep(min(d, 100*time.Microsecond))
 		var info unix.Siginfo
 		err := unix.Waitid(unix.P_PID, p.PID, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
 		return err != nil || info.Signo != 0, nil
 	}
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	p.mu.RUnlock()
 	if err != nil {
 		return false, fmt.Errorf("wait for process %d: pidfd_open: %w", p.PID, err)
 	}

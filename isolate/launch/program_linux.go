@@ -59,6 +59,10 @@ type Program struct {
 	// them where AwaitMaps stands.
 	IDMaps *IDMaps
 
+	// CopyFiles gives the child a copy of the descriptor table instead of the
+	// table itself, as Descriptors needs it without close_range.
+	CopyFiles bool
+
 	// CopyMemory gives the child a copy of the caller's memory instead of the
 	// memory itself: slower, and needed where another process may look into
 	// the child before it has called exec.
@@ -99,6 +103,10 @@ func (p *Program) Add(op Op, args ...Arg) {
 type IDMaps struct {
 	UID, GID      string
 	DenySetgroups bool // as an unprivileged user must, before the kernel takes a gid_map
+
+	// Helpers write the maps for an ordinary user, who may not: newuidmap and
+	// newgidmap, or "" (newuidmap(1)).
+	Helpers [2]string
 }
 
 // Arg is one argument of a system call.
@@ -120,6 +128,7 @@ const (
 	argNamed           // number, shown by its name in the table s
 	argKept            // the result of the last call with Keep
 	argOctal
+	argFilter   // pointer to a struct sock_fprog of the instructions in s
 	argSlotPID  // address of the child's pid, where the mapper waits for it
 	argSlotMaps // address of the word that says the id maps are written
 )
@@ -153,6 +162,10 @@ func Bytes(b string) Arg { return Arg{kind: argBytes, s: b} }
 
 // Strings is an argument or environment vector.
 func Strings(list []string) Arg { return Arg{kind: argStrings, list: &list} }
+
+// Filter is a pointer to a struct sock_fprog (linux/filter.h) of those
+// instructions, an array of struct sock_filter.
+func Filter(instructions string) Arg { return Arg{kind: argFilter, s: instructions} }
 
 // Kept is the result of the last call that had Keep set.
 var Kept = Arg{kind: argKept}

@@ -4,7 +4,9 @@
 //
 // The child starts on the stack that the system call's arguments name, which
 // leaves room above its top for run's argument; it never returns. The parent
-// comes back here on its own stack, which the child has not touched.
+// comes back here on its own stack, which the child has not touched. run is
+// called through a register: it calls spawn itself, on yet another stack, which
+// the linker would take for a stack without end.
 TEXT ·spawn(SB),NOSPLIT,$0-56
 	MOVQ	trap+0(FP), AX
 	MOVQ	a0+8(FP), DI
@@ -29,5 +31,6 @@ parent:
 child:
 	XORL	BP, BP
 	MOVQ	R12, 0(SP)
-	CALL	·run(SB)
+	MOVQ	$·run(SB), AX
+	CALL	AX
 	INT	$3

@@ -26,5 +26,6 @@ parent:
 child:
 	MOVD	ZR, R29
 	MOVD	R10, 8(RSP)
-	BL	·run(SB)
+	MOVD	$·run(SB), R1
+	BL	(R1)
 	BRK	$0

@@ -18,17 +18,19 @@ import (
 // keeps the memory of as many launches as were under way together. Memory that
 // is used again needs no page faults: they would be a tenth of a bare start.
 type Launcher struct {
+	// Missing is what this host's kernel lacks (MissingFeatures), and what is
+	// therefore not used; set before the first Start.
+	Missing Features
+
 	mu   sync.Mutex
 	free []*lane
 }
 
 // lane is the memory of one launch under way.
 type lane struct {
-	shared []byte // a slot, and the child's stack
+	shared []byte // a slot, and at its end the stacks of the child and of its own
 	code   code
 }
-
-const laneSize = 32 << 10
 
 func (l *lane) slot() *slot { return (*slot)(unsafe.Pointer(&l.shared[0])) }
 
@@ -93,8 +95,7 @@ func (l *Launcher) Start(ctx context.Context, p *Program) (*Process, error) {
 	if p.IDMaps != nil {
 		mapped = writeMaps(s, *p.IDMaps)
 	}
-	pid, errno := clone(p, s, mine.shared)
-	forked := nanotime()
+	pid, errno := l.clone(p, s)
 	runtime.KeepAlive(c)
 	if errno != 0 {
 		atomic.StoreInt32(&s.pid, -1)
@@ -104,10 +105,18 @@ func (l *Launcher) Start(ctx context.Context, p *Program) (*Process, error) {
 		err = mapped()
 	}
 	if errno != 0 {
-		return nil, cloneError(p.Flags, errno)
+		return nil, l.cloneError(p.Flags, errno)
 	}
-	proc := &Process{PID: pid, Requested: requested, Phases: phases(c, s, requested), forked: forked}
-	if fail := failure(p, s); fail != nil {
+	fail := failure(p, s)
+	if s.forked > 0 { // the child has ended, and its own child stands for it
+		if fail != nil { // it may hang, and the child have been killed beside it
+			unix.Kill(int(s.forked), unix.SIGKILL)
+		}
+		(&Process{PID: pid}).Wait()
+		pid = int(s.forked)
+	}
+	proc := &Process{PID: pid, Requested: requested, Phases: phases(c, s, requested), noPidfd: l.Missing.Has(Pidfd)}
+	if fail != nil {
 		proc.Wait()
 		if err != nil && fail.Err == errKilled {
 			return nil, err // the child died because its maps could not be written
@@ -120,6 +129,9 @@ func (l *Launcher) Start(ctx context.Context, p *Program) (*Process, error) {
 	return proc, nil
 }
 
+// headroom is for the argument that spawn hands to run.
+const headroom = 64
+
 // cloneArgs is struct clone_args of clone3(2).
 type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
@@ -128,37 +140,42 @@ type cloneArgs struct {
 // clone makes the child and returns when it has called execve or exited.
 // Signals are blocked meanwhile: in a child that shares memory, a handler of
 // Go's would run on the parent's data.
-func clone(p *Program, s *slot, mem []byte) (int, syscall.Errno) {
+func (l *Launcher) clone(p *Program, s *slot) (int, syscall.Errno) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	all, old := ^uint64(0), uint64(0)
 	setMask(&all, &old)
 	defer setMask(&old, nil)
 
-	const headroom = 64 // for the argument that spawn hands to run
-	stack := (int(unsafe.Sizeof(slot{})) + 63) &^ 63
+	top := uintptr(unsafe.Pointer(s)) + laneSize
 	args := cloneArgs{
-		flags:      p.Flags | unix.CLONE_VFORK | unix.CLONE_FILES | unix.CLONE_PARENT_SETTID | unix.CLONE_CLEAR_SIGHAND,
+		flags:      p.Flags | unix.CLONE_VFORK | unix.CLONE_PARENT_SETTID,
 		exitSignal: uint64(unix.SIGCHLD),
 		parentTID:  uint64(uintptr(unsafe.Pointer(&s.pid))),
-		stack:      uint64(uintptr(unsafe.Pointer(&mem[stack]))),
-		stackSize:  uint64(laneSize - stack - headroom),
+		stack:      uint64(top - forkStack),
+		stackSize:  forkStack - headroom,
 	}
 	if !p.CopyMemory {
 		args.flags |= unix.CLONE_VM
+	}
+	if !p.CopyFiles {
+		args.flags |= unix.CLONE_FILES
+	}
+	if l.Missing.Has(ClearSighand) {
+		s.reset = true
+	} else {
+		args.flags |= unix.CLONE_CLEAR_SIGHAND
+	}
+	if l.Missing.Has(Clone3) {
+		flags := uintptr(args.flags | args.exitSignal)
+		pid, errno := vfork(unix.SYS_CLONE, flags, uintptr(args.stack+args.stackSize), uintptr(args.parentTID), s)
+		return int(pid), syscall.Errno(errno)
 	}
 	if p.Group >= 0 {
 		args.flags |= unix.CLONE_INTO_CGROUP
 		args.cgroup = uint64(p.Group)
 	}
 	pid, errno := vfork(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args), 0, s)
-	if errno == uintptr(syscall.ENOSYS) && p.Group < 0 {
-		// No clone3, by the kernel (before 5.3) or by an outer container's
-		// seccomp filter: the child resets its signal handlers itself.
-		s.reset = true
-		flags := args.flags&^unix.CLONE_CLEAR_SIGHAND | args.exitSignal
-		pid, errno = vfork(unix.SYS_CLONE, uintptr(flags), uintptr(args.stack+args.stackSize), uintptr(args.parentTID), s)
-	}
 	return int(pid), syscall.Errno(errno)
 }
 

@@ -16,11 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// program runs path on the harness's own standard descriptors.
-func program(path string, args ...string) *Program {
+// program runs path on /dev/null.
+func program(path string, args ...string) *Program { return programWithout(0, path, args...) }
+
+// programWithout does without some features of the kernel.
+func programWithout(missing Features, path string, args ...string) *Program {
 	null := int(devNull.Fd())
 	p := New([3]int{null, null, null})
-	p.Descriptors()
+	p.Descriptors(missing)
 	p.Exec(path, append([]string{path}, args...), nil)
 	return p
 }
@@ -44,8 +47,22 @@ func start(t *testing.T, l *Launcher, p *Program) *Process {
 	return proc
 }
 
-func TestStartReportsExit(t *testing.T) {
-	var l Launcher
+// withoutEach runs a test with all features of the kernel, without each of
+// them, and without all.
+func withoutEach(t *testing.T, test func(t *testing.T, missing Features)) {
+	all := Feature{Name: "all"}
+	for _, k := range KnownFeatures {
+		all.Bit |= k.Bit
+	}
+	for _, k := range append([]Feature{{Name: "none"}, all}, KnownFeatures...) {
+		t.Run(k.Name, func(t *testing.T) { test(t, k.Bit|MissingFeatures()) })
+	}
+}
+
+func TestStartReportsExit(t *testing.T) { withoutEach(t, testStartReportsExit) }
+
+func testStartReportsExit(t *testing.T, missing Features) {
+	l := Launcher{Missing: missing}
 	defer l.Close()
 	for _, tt := range []struct {
 		script string
@@ -55,8 +72,8 @@ func TestStartReportsExit(t *testing.T) {
 		{"exit 7", Exit{Code: 7}},
 		{"kill -KILL $$", Exit{Code: -1, Signal: syscall.SIGKILL}},
 	} {
-		exit, err := start(t, &l, program("/bin/sh", "-c", tt.script)).Wait()
-		if err != nil || exit.Code != tt.want.Code || exit.Signal != tt.want.Signal {
+		exit, ended, err := start(t, &l, programWithout(missing, "/bin/sh", "-c", tt.script)).WaitFor(10 * time.Second)
+		if !ended || err != nil || exit.Code != tt.want.Code || exit.Signal != tt.want.Signal {
 			t.Errorf("%s: %v, %v, want %v", tt.script, exit, err, tt.want)
 		}
 	}
@@ -102,8 +119,10 @@ func TestFailureNamesOperation(t *testing.T) {
 	}
 }
 
-func TestChildGetsNothingElse(t *testing.T) {
-	var l Launcher
+func TestChildGetsNothingElse(t *testing.T) { withoutEach(t, testChildGetsNothingElse) }
+
+func testChildGetsNothingElse(t *testing.T, missing Features) {
+	l := Launcher{Missing: missing}
 	defer l.Close()
 	leak, err := os.Open("/etc/passwd") // O_CLOEXEC, but duplicated without it:
 	if err != nil {
@@ -115,14 +134,22 @@ func TestChildGetsNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
+	for range 100 { // more than one reading of /proc/self/fd lists
+		fd, err := unix.Dup(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	p := New([3]int{int(devNull.Fd()), int(w.Fd()), int(devNull.Fd())})
-	p.Descriptors()
-	script := "for n in 0 1 2 3 4 5 6 7 8 9; do test -e /proc/$$/fd/$n && echo $n; done; while read k v; do case $k in SigBlk:) echo $k $v; esac; done < /proc/self/status"
+	p.Descriptors(missing)
+	script := "n=0; while test $n -lt 200; do test -e /proc/$$/fd/$n && echo $n; n=$((n+1)); done; " +
+		"while read name value; do case $name in SigBlk:) echo $name $value;; esac; done </proc/$$/status" // a fork would block them
 	p.Exec("/bin/sh", []string{"sh", "-c", script}, nil)
 	proc := start(t, &l, p)
 	w.Close()
@@ -146,7 +173,18 @@ func TestNULIsRefused(t *testing.T) {
 func TestDeadlineEndsStalledCall(t *testing.T) {
 	var l Launcher
 	defer l.Close()
-	p := stalled(t)
+	forks := prepend(stalled(t), (*Program).Fork)
+	forks.CopyMemory = true
+	for _, p := range []*Program{stalled(t), forks} {
+		testDeadline(t, &l, p)
+	}
+	if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != syscall.ECHILD {
+		t.Errorf("a child is left: wait4: %v", err)
+	}
+}
+
+func testDeadline(t *testing.T, l *Launcher, p *Program) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := l.Start(ctx, p)
@@ -230,6 +268,34 @@ func TestCopiedMemory(t *testing.T) {
 	p.CopyMemory = true
 	if exit, err := start(t, &l, p).Wait(); err != nil || exit.Code != 3 {
 		t.Errorf("%v, %v", exit, err)
+	}
+}
+
+// TestFork has the child's own child execute the program: that one is whom
+// the harness waits for, and nothing of the other is left.
+func TestFork(t *testing.T) { withoutEach(t, testFork) }
+
+func testFork(t *testing.T, missing Features) {
+	l := Launcher{Missing: missing}
+	defer l.Close()
+	for _, tt := range []struct {
+		path string
+		want error
+	}{{"/bin/sh", nil}, {"/nonexistent", syscall.ENOENT}} {
+		p := prepend(programWithout(missing, tt.path, "-c", "exit 3"), (*Program).Fork)
+		p.CopyMemory, p.CopyFiles = true, missing.Has(CloseRange)
+		proc, err := l.Start(t.Context(), p)
+		if !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.path, err, tt.want)
+		}
+		if err == nil {
+			if exit, err := proc.Wait(); err != nil || exit.Code != 3 {
+				t.Errorf("%v, %v", exit, err)
+			}
+		}
+		if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != syscall.ECHILD {
+			t.Errorf("a child is left: wait4: %v", err)
+		}
 	}
 }
 

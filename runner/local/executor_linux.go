@@ -58,13 +58,6 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 			err = errors.Join(err, e.Close(ctx))
 		}
 	}()
-	if os.Getuid() == 0 {
-		// A child shares our memory until its execve: nobody is to open it
-		// through /proc/CHILD/mem.
-		if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-			return nil, fmt.Errorf("keep the launcher's memory private: %w", err)
-		}
-	}
 	// Containers that a runtime leaves on their own come to us, not to a PID 1
 	// that may not reap.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -131,6 +124,9 @@ func (e *Executor) makeDirs(o Options) error {
 		paths = append(paths, path)
 	}
 	e.facts = hostcheck.Facts("/", paths...)
+	for name, fact := range e.engine.Missing().Facts() { // what is done another way on an older kernel
+		e.facts["isolate."+name] = fact
+	}
 	for i := range paths {
 		types = append(types, e.facts[fmt.Sprintf("fs.%d.type", i)])
 	}
@@ -153,7 +149,7 @@ func (e *Executor) makeDirs(o Options) error {
 }
 
 func (e *Executor) probeRuntimes(ctx context.Context, group string) error {
-	at := runtimes.Place{Engine: e.engine, Networks: e.networks.open, Dir: e.dirs[0].base, Group: group}
+	at := runtimes.Place{Engine: e.engine, Networks: e.networks.open, Dir: e.dirs[0].base, Group: group, Run: e.run}
 	for _, level := range e.profile.Factors.Runtime {
 		r, err := runtimes.New(level, at)
 		if err != nil {

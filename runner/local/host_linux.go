@@ -60,6 +60,9 @@ func (e *Executor) Levels() runner.Levels {
 	for name, u := range e.runtimes {
 		if u.missing == nil {
 			l["runtime"][name] = map[string]string{"path": u.info.Path, "version": u.info.Version}
+			if u.info.Note != "" {
+				l["runtime"][name]["note"] = u.info.Note
+			}
 		}
 	}
 	for i, d := range e.dirs {
@@ -121,7 +124,7 @@ func (e *Executor) lacks() []runner.Lack {
 			// would mount over the host.
 			where := profiles.Exclusion{Runtime: []string{r.Name}, Storage: []string{"host"}}
 			if u.info.Rungs { // the lower ones leave the host's root in place
-				where.Params = map[string][]string{"rung": {"", "root", "full"}}
+				where.Params = map[string][]string{"rung": {"", "root", "full", "hardened"}}
 			}
 			lack(r.Name+" has a root of its own", "use storage bind or overlay", where)
 			if !u.info.MountsRoot && os.Getuid() != 0 {
@@ -130,6 +133,9 @@ func (e *Executor) lacks() []runner.Lack {
 			}
 			if own := e.networks.made(); !u.info.Networks && len(own) > 0 {
 				lack(r.Name+" cannot be put on the run's own networks", "use network none or host", profiles.Exclusion{Runtime: []string{r.Name}, Network: own})
+			}
+			if !u.info.Lifecycle {
+				lack(r.Name+" cannot enter, freeze and restart its containers here", "", profiles.Exclusion{Workload: []string{"lifecycle"}, Runtime: []string{r.Name}})
 			}
 			if !u.info.Limits && len(limits) > 0 {
 				lack(r.Name+" cannot limit resources", "", profiles.Exclusion{Runtime: []string{r.Name}, Limits: limits})
@@ -177,7 +183,11 @@ func (e *Executor) canLimit(p profiles.Limits) error {
 // limits resolves a profile's limits on this host.
 func (e *Executor) limits(p profiles.Limits, d *workDir) (cgroup.Limits, error) {
 	l := cgroup.Limits{
-		CPU: p.CPU, CPUPeriod: p.CPUPeriod, CPUWeight: p.CPUWeight, CPUSet: p.CPUSet, Mems: p.Mems, Memory: p.Memory, PIDs: p.PIDs,
+		CPU: p.CPU, CPUPeriod: p.CPUPeriod, CPUWeight: p.CPUWeight, CPUSet: p.CPUSet, Mems: p.Mems, Memory: p.Memory, Swap: p.Swap, PIDs: p.PIDs,
+		IOWeight: p.IOWeight,
+	}
+	for _, h := range p.Hugetlb {
+		l.Hugetlb = append(l.Hugetlb, cgroup.HugetlbLimit{PageSize: h.Page, Max: h.Limit})
 	}
 	for _, io := range p.IO {
 		device, err := wholeDisk(io.Device, d.base)

@@ -104,7 +104,7 @@ func (t *trial) fleet(ctx context.Context, out *os.File, hold time.Duration) err
 	if err != nil {
 		return err
 	}
-	records, err := t.awaitRecords(ctx, out)
+	records, err := t.awaitRecords(ctx, out, len(t.instances))
 	if err != nil {
 		return err
 	}
@@ -146,16 +146,23 @@ func (t *trial) fleet(ctx context.Context, out *os.File, hold time.Duration) err
 		return context.Cause(ctx)
 	}
 	for n, in := range t.instances {
-		begin := launch.Now()
-		exit, err := in.c.Stop(ctx, stopGrace)
-		if err != nil {
-			return stage("stop", err)
+		if err := t.stop(ctx, n, in); err != nil {
+			return err
 		}
-		if !exit.OK() && exit.Signal != unix.SIGTERM { // bwrap hands no signal on: it is its end
-			return t.failure(in, exit)
-		}
-		t.sample(n, "stop", seconds(exit.At-begin))
 	}
+	return nil
+}
+
+func (t *trial) stop(ctx context.Context, n int, in *instance) error {
+	begin := launch.Now()
+	exit, err := in.c.Stop(ctx, stopGrace)
+	if err != nil {
+		return stage("stop", err)
+	}
+	if !exit.OK() && exit.Signal != unix.SIGTERM { // bwrap hands no signal on: it is its end
+		return t.failure(in, exit)
+	}
+	t.sample(n, "stop", seconds(exit.At-begin))
 	return nil
 }
 
@@ -196,14 +203,14 @@ func (t *trial) startAll(ctx context.Context) (release func(), err error) {
 	return func() { close(over); ended.Wait() }, err
 }
 
-// awaitRecords waits until as many records are there as there are instances.
-func (t *trial) awaitRecords(ctx context.Context, out *os.File) ([]probe.Record, error) {
+// awaitRecords waits until n records are there.
+func (t *trial) awaitRecords(ctx context.Context, out *os.File, n int) ([]probe.Record, error) {
 	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 10*time.Millisecond) {
 		st, err := out.Stat()
 		if err != nil {
 			return nil, err
 		}
-		if st.Size() >= int64(len(t.instances)*probe.RecordSize) {
+		if st.Size() >= int64(n*probe.RecordSize) {
 			return readRecords(out)
 		}
 		if err := t.allAlive(ctx); err != nil {
@@ -212,7 +219,7 @@ func (t *trial) awaitRecords(ctx context.Context, out *os.File) ([]probe.Record,
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return nil, stage("startup", fmt.Errorf("%d of %d instances are ready: %w", st.Size()/probe.RecordSize, len(t.instances), context.Cause(ctx)))
+			return nil, stage("startup", fmt.Errorf("%d of %d instances are ready: %w", st.Size()/probe.RecordSize, n, context.Cause(ctx)))
 		}
 	}
 }

@@ -18,7 +18,8 @@ type clone struct {
 	dir     string // all that belongs to it
 	root    isolate.Root
 	data    string // host directory that is to be mounted on /data; "" where the root is writable
-	mounted bool   // by the harness, for a runtime that does not mount overlays
+	overlay *isolate.Overlay
+	mounted bool // by the harness, for a runtime that does not mount overlays
 }
 
 // makeClone gives an instance a root of its own from the image, by the
@@ -35,9 +36,11 @@ func makeClone(storage, dir string, image runtimes.Image, mounts bool) (*clone, 
 		c.data = filepath.Join(dir, "data")
 		return c, nil
 	}
-	c.root = isolate.Root{Path: filepath.Join(dir, "merged"), Overlay: &isolate.Overlay{
+	c.overlay = &isolate.Overlay{
 		Lower: []string{image.Dir}, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work"),
-	}}
+		UserXattr: os.Getuid() != 0,
+	}
+	c.root = isolate.Root{Path: filepath.Join(dir, "merged"), Overlay: c.overlay}
 	if mounts {
 		return c, nil
 	}

@@ -122,8 +122,11 @@ func (t *trial) run(ctx context.Context) (err error) {
 	// What the trial measured stands also when taking it away fails, and the
 	// failure of the trial itself comes first.
 	defer func() { err = errors.Join(err, stage("remove", t.remove(ctx))) }()
-	if t.key.Workload == "startup" {
+	switch t.key.Workload {
+	case "startup":
 		return t.startup(ctx)
+	case "lifecycle":
+		return t.lifecycle(ctx)
 	}
 	return t.work(ctx)
 }

@@ -35,8 +35,11 @@ func (b bare) Create(_ context.Context, i Instance) (Container, error) {
 // ours is a container of package isolate.
 type ours struct {
 	*isolate.Container
-	created time.Duration
+	created   time.Duration
+	lifecycle Lifecycle
 }
+
+func (o *ours) Lifecycle() Lifecycle { return o.lifecycle }
 
 func (o *ours) PIDs() []int {
 	if pid := o.PID(); pid != 0 {

@@ -36,7 +36,7 @@ func (o *oci) bundle(i Instance) *specs.Spec {
 				{Type: specs.PIDNamespace}, {Type: specs.MountNamespace}, {Type: specs.UTSNamespace},
 				{Type: specs.IPCNamespace}, {Type: specs.CgroupNamespace},
 			},
-			Resources: resources(i.Limits),
+			Resources: o.resources(i.Limits),
 		},
 	}
 	if i.Data != "" {
@@ -54,7 +54,7 @@ var dockerCapabilities = []string{
 	"CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
 }
 
-func resources(l cgroup.Limits) *specs.LinuxResources {
+func (o *oci) resources(l cgroup.Limits) *specs.LinuxResources {
 	r := &specs.LinuxResources{}
 	if l.CPU != 0 || l.CPUWeight != 0 || l.CPUSet != "" || l.Mems != "" {
 		r.CPU = &specs.LinuxCPU{Cpus: l.CPUSet, Mems: l.Mems}
@@ -71,12 +71,24 @@ func resources(l cgroup.Limits) *specs.LinuxResources {
 	if l.Memory != 0 {
 		r.Memory = &specs.LinuxMemory{Limit: &l.Memory}
 	}
+	if l.Swap != 0 {
+		sum := l.Memory + max(0, l.Swap) // as version 1 counts
+		r.Memory.Swap = &sum
+	}
+	for _, h := range l.Hugetlb {
+		r.HugepageLimits = append(r.HugepageLimits, specs.LinuxHugepageLimit{Pagesize: h.PageName(), Limit: uint64(h.Max)})
+	}
 	if l.PIDs != 0 {
 		r.Pids = &specs.LinuxPids{Limit: &l.PIDs}
 	}
-	if len(l.IO) > 0 {
+	if len(l.IO) > 0 || l.IOWeight != 0 {
 		r.BlockIO = &specs.LinuxBlockIO{}
 	}
+	if l.IOWeight != 0 {
+		weight := uint16(cgroup.BFQWeight(l.IOWeight))
+		r.BlockIO.Weight = &weight
+	}
+	o.unify(r, l)
 	for _, d := range l.IO {
 		add := func(to *[]specs.LinuxThrottleDevice, rate int64) {
 			if rate == 0 {
@@ -94,4 +106,29 @@ func resources(l cgroup.Limits) *specs.LinuxResources {
 		add(&r.BlockIO.ThrottleWriteIOPSDevice, d.WriteIOPS)
 	}
 	return r
+}
+
+// unify gives weights on version 2 by the names of its files. In OCI's own
+// terms, which are version 1's, a runtime would convert them by a formula that
+// keeps no ratio, and its containers would have other shares than ours: see
+// cgroup.SharesFromWeight.
+func (o *oci) unify(r *specs.LinuxResources, l cgroup.Limits) {
+	if o.run == nil {
+		return
+	}
+	values, _ := o.run.Values(l) // whether they can be had was found out before
+	for _, v := range values {
+		switch v.File {
+		case "cpu.weight":
+			r.CPU.Shares = nil
+		case "io.weight":
+			r.BlockIO.Weight = nil
+		default:
+			continue
+		}
+		if r.Unified == nil {
+			r.Unified = map[string]string{}
+		}
+		r.Unified[v.File] = v.Data
+	}
 }

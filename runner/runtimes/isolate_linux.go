@@ -2,9 +2,9 @@ package runtimes
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"os"
-	"syscall"
+	"time"
 
 	"plimsoll/isolate"
 	"plimsoll/isolate/launch"
@@ -15,17 +15,26 @@ import (
 type isolated struct {
 	engine   *isolate.Engine
 	networks map[string]*network.Net
+	ids      isolate.IDs // that an ordinary user may map
+	groups   bool        // it may make cgroups
 }
 
 func (isolated) Name() string { return "isolate" }
 
 func (r isolated) Probe(ctx context.Context, image Image) (Info, error) {
-	info := Info{Version: "built in", MountsRoot: true, Limits: true, Networks: true, Rungs: true, Container: true}
+	info := Info{Version: "built in", MountsRoot: true, Limits: true, Networks: true, Rungs: true, Lifecycle: r.groups, Container: true}
 	err := try(ctx, r, image, Instance{Rung: "full", Network: "none"})
-	if errors.Is(err, syscall.EPERM) && os.Getuid() != 0 {
-		return info, &Missing{Reason: err.Error(), Fix: "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1"}
+	if os.Getuid() == 0 {
+		return info, err
 	}
-	return info, err
+	info.Note = r.ids.Note
+	if err == nil {
+		return info, nil
+	}
+	if forbidden := userNamespacesForbidden("/"); forbidden != nil {
+		return info, &Missing{Reason: fmt.Sprintf("%s (%v)", forbidden.Reason, err), Fix: forbidden.Fix}
+	}
+	return info, &Missing{Reason: err.Error(), Fix: "run as root"}
 }
 
 func (r isolated) Create(_ context.Context, i Instance) (Container, error) {
@@ -35,8 +44,15 @@ func (r isolated) Create(_ context.Context, i Instance) (Container, error) {
 	}
 	r.addRung(&spec, i)
 	if os.Getuid() != 0 {
-		mapSelf(&spec)
-	} else if i.Limits.Any() {
+		spec.Rootless(r.ids)
+	}
+	if rungs[i.Rung].hardened {
+		var err error
+		if spec, err = isolate.Hardened(spec); err != nil {
+			return nil, err
+		}
+	}
+	if spec.Limits.Any() || i.Lifecycle {
 		spec.Group = i.ID
 	}
 	begin := launch.Now()
@@ -44,21 +60,55 @@ func (r isolated) Create(_ context.Context, i Instance) (Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ours{Container: c, created: since(begin)}, nil
+	l := &life{Container: c, instance: i}
+	if spec.Network != nil {
+		l.network = r.networks[i.Network]
+	}
+	return &ours{Container: c, created: since(begin), lifecycle: l}, nil
 }
 
-// rungs is the ladder from namespaces alone to a whole container: each adds
+// life is the lifecycle of a container of package isolate.
+type life struct {
+	*isolate.Container
+	instance Instance
+	network  *network.Net // the run's own that it is on, or nil
+}
+
+func (l *life) Restart(ctx context.Context, grace time.Duration) error {
+	if l.network != nil {
+		l.Container.Attach(l.network.Attach())
+	}
+	return l.Container.Restart(ctx, grace)
+}
+
+func (l *life) Exec(ctx context.Context, path string, args ...string) error {
+	proc, err := l.Container.Exec(ctx, isolate.Exec{
+		Path: path, Args: args, Env: l.instance.Env, Stdout: l.instance.Stdout, Stderr: l.instance.Stderr,
+		NewSession: true, DieWithParent: true,
+	})
+	if err != nil {
+		return err
+	}
+	exit, err := proc.Wait()
+	if err == nil && !exit.OK() {
+		err = fmt.Errorf("exec %s: %s", path, exit)
+	}
+	return err
+}
+
+// rungs is the ladder from namespaces alone to a container as hosts run it: each adds
 // to what a start does.
 var rungs = map[string]struct {
-	namespaces  isolate.Namespaces
-	root, whole bool
+	namespaces            isolate.Namespaces
+	root, whole, hardened bool
 }{
-	"pid":     {namespaces: isolate.PID},
-	"pid+mnt": {namespaces: isolate.PID | isolate.Mnt},
-	"five":    {namespaces: isolate.AllSix &^ isolate.Net},
-	"six":     {namespaces: isolate.AllSix},
-	"root":    {namespaces: isolate.AllSix, root: true},
-	"full":    {namespaces: isolate.AllSix, root: true, whole: true},
+	"pid":      {namespaces: isolate.PID},
+	"pid+mnt":  {namespaces: isolate.PID | isolate.Mnt},
+	"five":     {namespaces: isolate.AllSix &^ isolate.Net},
+	"six":      {namespaces: isolate.AllSix},
+	"root":     {namespaces: isolate.AllSix, root: true},
+	"full":     {namespaces: isolate.AllSix, root: true, whole: true},
+	"hardened": {namespaces: isolate.AllSix, root: true, whole: true, hardened: true},
 }
 
 func (r isolated) addRung(s *isolate.Spec, i Instance) {
@@ -85,19 +135,4 @@ func (r isolated) addRung(s *isolate.Spec, i Instance) {
 	caps := isolate.DockerDefault
 	s.Sys, s.Dev, s.NoNewPrivs, s.Capabilities, s.Dir = true, true, true, &caps, "/"
 	s.Loopback = s.Namespaces.Has(isolate.Net)
-}
-
-// mapSelf makes an ordinary user root of a user namespace with one id, all
-// that can be mapped without help.
-func mapSelf(s *isolate.Spec) {
-	s.Namespaces |= isolate.UserNS
-	s.UIDMap = []isolate.IDMap{{Container: 0, Host: uint32(os.Getuid()), Size: 1}}
-	s.GIDMap = []isolate.IDMap{{Container: 0, Host: uint32(os.Getgid()), Size: 1}}
-	s.DenySetgroups, s.CopyMemory = true, true
-	if s.Root != nil && s.Root.Overlay != nil {
-		overlay := *s.Root.Overlay
-		overlay.UserXattr = true
-		s.Root.Overlay = &overlay
-	}
-	s.Capabilities = nil
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"plimsoll/isolate"
+	"plimsoll/isolate/cgroup"
 	"plimsoll/isolate/network"
 	"plimsoll/profiles"
 	"plimsoll/runner/workloads/probe"
@@ -21,6 +22,7 @@ type Place struct {
 	Networks map[string]*network.Net // the run's own, by level
 	Dir      string                  // where runtimes keep their state
 	Group    string                  // the run's cgroup as a path from the top of a hierarchy
+	Run      *cgroup.Run             // the same; nil where there is none
 }
 
 // New gives the runtime of that level: a built-in name, or NAME=oci:PATH.
@@ -33,7 +35,11 @@ func New(level string, at Place) (Runtime, error) {
 	case "bare":
 		return bare{at.Engine}, nil
 	case "isolate":
-		return isolated{at.Engine, at.Networks}, nil
+		var ids isolate.IDs
+		if os.Getuid() != 0 {
+			ids = isolate.FindIDs()
+		}
+		return isolated{at.Engine, at.Networks, ids, at.Group != ""}, nil
 	case "bwrap":
 		return &bwrap{engine: at.Engine}, nil
 	}
@@ -41,7 +47,7 @@ func New(level string, at Place) (Runtime, error) {
 	if path == "" {
 		path = r.Name
 	}
-	return &oci{engine: at.Engine, name: r.Name, path: path, state: filepath.Join(at.Dir, "state-"+r.Name), group: at.Group}, nil
+	return &oci{engine: at.Engine, name: r.Name, path: path, state: filepath.Join(at.Dir, "state-"+r.Name), group: at.Group, run: at.Run}, nil
 }
 
 // try starts the probe by r and looks whether it ran: what works is usable.

@@ -31,12 +31,13 @@ type oci struct {
 	path   string // as the user named it; looked up in PATH
 	state  string // directory for the runtime's --root
 	group  string // cgroup path below which instances are made
+	run    *cgroup.Run
 }
 
 func (o *oci) Name() string { return o.name }
 
 func (o *oci) Probe(ctx context.Context, image Image) (Info, error) {
-	info := Info{Limits: true, Container: true}
+	info := Info{Limits: true, Lifecycle: true, Container: true}
 	path, err := exec.LookPath(o.path)
 	if err != nil {
 		missing := &Missing{Reason: fmt.Sprintf("%s: not found in PATH", o.path)}
@@ -70,7 +71,9 @@ func version(ctx context.Context, path string) (string, error) {
 	return strings.TrimSpace(line), nil
 }
 
-func (o *oci) Create(_ context.Context, i Instance) (Container, error) {
+func (o *oci) Create(_ context.Context, i Instance) (Container, error) { return o.create(i) }
+
+func (o *oci) create(i Instance) (*ociContainer, error) {
 	config, err := json.Marshal(o.bundle(i))
 	if err != nil {
 		return nil, fmt.Errorf("%s: config.json: %w", o.name, err)
@@ -201,7 +204,7 @@ func (c *ociContainer) Remove(ctx context.Context) error {
 	if _, statErr := os.Stat(filepath.Join(c.oci.state, c.instance.ID)); errors.Is(statErr, os.ErrNotExist) {
 		return err
 	}
-	if err := c.oci.command(ctx, "delete", "--force", c.instance.ID); err != nil {
+	if err := c.oci.command(ctx, nil, "delete", "--force", c.instance.ID); err != nil {
 		return err
 	}
 	if c.init != 0 {
@@ -211,8 +214,40 @@ func (c *ociContainer) Remove(ctx context.Context) error {
 	return err
 }
 
-// command runs one of the runtime's commands, in the run's cgroup.
-func (o *oci) command(ctx context.Context, args ...string) error {
+func (c *ociContainer) Lifecycle() Lifecycle { return c }
+
+func (c *ociContainer) Exec(ctx context.Context, path string, args ...string) error {
+	return c.oci.command(ctx, c.instance.Stdout, append([]string{"exec", c.instance.ID, path}, args...)...)
+}
+
+func (c *ociContainer) Freeze(ctx context.Context) error {
+	return c.oci.command(ctx, nil, "pause", c.instance.ID)
+}
+
+func (c *ociContainer) Thaw(ctx context.Context) error {
+	return c.oci.command(ctx, nil, "resume", c.instance.ID)
+}
+
+// Restart takes the container away and makes it again, as these runtimes
+// leave it to their users.
+func (c *ociContainer) Restart(ctx context.Context, grace time.Duration) error {
+	if _, err := c.Stop(ctx, grace); err != nil {
+		return err
+	}
+	if err := c.Remove(ctx); err != nil {
+		return err
+	}
+	fresh, err := c.oci.create(c.instance)
+	if err != nil {
+		return err
+	}
+	*c = *fresh
+	return c.Start(ctx)
+}
+
+// command runs one of the runtime's commands, in the run's cgroup; a nil
+// stdout is /dev/null.
+func (o *oci) command(ctx context.Context, stdout *os.File, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	said, err := memfd("stderr")
@@ -221,7 +256,7 @@ func (o *oci) command(ctx context.Context, args ...string) error {
 	}
 	defer said.Close()
 	c, err := o.engine.Create(isolate.Spec{
-		Path: o.path, Args: append([]string{"--root", o.state}, args...), Env: os.Environ(), Stderr: said, NewGroup: true,
+		Path: o.path, Args: append([]string{"--root", o.state}, args...), Env: os.Environ(), Stdout: stdout, Stderr: said, NewGroup: true,
 	})
 	if err != nil {
 		return err

@@ -37,6 +37,9 @@ type Container interface {
 	// Remove takes away what is left of it, running or not.
 	Remove(ctx context.Context) error
 
+	// Lifecycle is nil where Info.Lifecycle is false.
+	Lifecycle() Lifecycle
+
 	PIDs() []int // of its processes that the harness knows, in the host's numbering
 
 	Timing() Timing
@@ -44,6 +47,19 @@ type Container interface {
 	// Usage is what the instance's cgroup has counted; readings are unknown
 	// where the instance has none of its own.
 	Usage() (cgroup.Usage, error)
+}
+
+// Lifecycle is what can be done to a container that runs.
+type Lifecycle interface {
+	// Exec runs a further program of the container's root in it, to its end.
+	Exec(ctx context.Context, path string, args ...string) error
+
+	// Freeze stops all its processes, until Thaw.
+	Freeze(ctx context.Context) error
+	Thaw(ctx context.Context) error
+
+	// Restart stops it and starts it afresh.
+	Restart(ctx context.Context, grace time.Duration) error
 }
 
 // Timing is what the harness saw of a start.
@@ -65,6 +81,10 @@ type Instance struct {
 	ID   string // unique in the run; names its cgroup
 	Dir  string // scratch directory of its own, empty
 	Hold bool   // it stays up until it is stopped, one of many
+
+	// Lifecycle prepares it for what Container.Lifecycle gives: it has a
+	// cgroup also without limits.
+	Lifecycle bool
 
 	Path   string // of the program inside the root, absolute
 	Args   []string
@@ -88,11 +108,13 @@ type Instance struct {
 type Info struct {
 	Path    string // of its executable; "" when it is part of this program
 	Version string
+	Note    string // what a user should know of how it runs here; "" where nothing
 
 	MountsRoot bool // makes an overlay itself; otherwise the root is mounted for it beforehand
 	Limits     bool // can limit resources
 	Networks   bool // can be put on the run's own networks
 	Rungs      bool // can build less than a whole container
+	Lifecycle  bool // its containers can be entered, frozen and restarted
 	Container  bool // has a root of its own: a bare process has not
 }
 

@@ -25,7 +25,7 @@ type options struct {
 // parseOptions reads params, and the defaults of those that are absent.
 func parseOptions(name string, params map[string]string) (options, error) {
 	w, ok := profiles.FindWorkload(name)
-	if !ok || name == "startup" { // that one is the probe
+	if !ok || runsProbe(name) {
 		return options{}, fmt.Errorf("run workload %s: there is none of that name (choose cpu, memory or io)", name)
 	}
 	var known []string
@@ -76,3 +76,7 @@ func (o *options) set(name, text string) (err error) {
 	}
 	return err
 }
+
+// runsProbe names the workloads whose containers run the probe, and nothing of
+// this package.
+func runsProbe(workload string) bool { return workload == "startup" || workload == "lifecycle" }
