@@ -109,6 +109,16 @@ var controllerFiles = []struct {
 // unified is the name under which the answers of the v2 tree's leaf are kept.
 const unified = "unified"
 
+// Clean removes what a check that was killed left in the hierarchies of
+// cgroups. Every run does as much on its way.
+func Clean() {
+	for _, m := range mounts("/") {
+		if m.fsType == "cgroup" || m.fsType == "cgroup2" {
+			probe.Sweep(m.point)
+		}
+	}
+}
+
 // tryLeaves makes one cgroup in each hierarchy, looks for the interface files
 // of its controllers, sets harmless limits and removes it.
 func (h *host) tryLeaves() map[string]leafAnswer {

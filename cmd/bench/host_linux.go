@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"plimsoll/hostcheck"
 	"plimsoll/profiles"
 	"plimsoll/runner/local"
 )
@@ -16,6 +17,7 @@ func clean(ctx context.Context, s streams) error {
 	ctx, release := untilStopped(ctx, s.err)
 	defer release()
 	done, err := local.Clean(ctx)
+	hostcheck.Clean()
 	for _, run := range done.Undone {
 		fmt.Fprintf(s.out, "removed what run %s left\n", run)
 	}

@@ -236,7 +236,7 @@ func (j *job) journal(ctx context.Context, ex *local.Executor, plan runner.Plan)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := errors.Join(j.results.owner.own(filepath.Join(j.results.dir, runner.JournalName)), w.Calibrate(costs...), j.preflight(w)); err != nil {
+	if err := errors.Join(j.results.owner.own(filepath.Join(j.results.dir, runner.JournalName)), w.Calibrate(costs...), preflight(w, ex.ScratchDir())); err != nil {
 		return nil, nil, errors.Join(err, w.Close("interrupted"))
 	}
 	return w, nil, nil
@@ -244,8 +244,9 @@ func (j *job) journal(ctx context.Context, ex *local.Executor, plan runner.Plan)
 
 // preflight keeps with the figures what this host lacks for them, and what on
 // it will disturb them: checkconfig --for bench tells all of it.
-func (j *job) preflight(w *runner.Writer) error {
-	report, err := hostcheck.Run(hostcheck.Options{Use: "bench", Dir: j.profile.Factors.Dir[0]})
+// What it makes on the way goes into dir, which goes with the run.
+func preflight(w *runner.Writer, dir string) error {
+	report, err := hostcheck.Run(hostcheck.Options{Use: "bench", Dir: dir})
 	if err != nil {
 		return fmt.Errorf("check this host: %w", err)
 	}

@@ -21,7 +21,7 @@ type Leaf struct{ Path string }
 
 // NewLeaf makes one below parent. What a killed run left there is removed.
 func NewLeaf(parent string) (*Leaf, error) {
-	sweep(parent)
+	Sweep(parent)
 	path, err := os.MkdirTemp(parent, leafPrefix+strconv.Itoa(os.Getpid())+"-")
 	if err != nil {
 		return nil, err
@@ -29,8 +29,9 @@ func NewLeaf(parent string) (*Leaf, error) {
 	return &Leaf{path}, nil
 }
 
-// sweep removes leaves of processes that are gone.
-func sweep(parent string) {
+// Sweep removes the leaves below parent whose makers are gone: a run that is
+// killed leaves one.
+func Sweep(parent string) {
 	left, _ := filepath.Glob(filepath.Join(parent, leafPrefix+"*-*"))
 	for _, path := range left {
 		if id, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), leafPrefix), "-"); gone(id) {

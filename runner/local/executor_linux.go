@@ -172,6 +172,10 @@ func (e *Executor) probeRuntimes(ctx context.Context, group string) error {
 	return nil
 }
 
+// ScratchDir is the run's own directory in the first work directory: what is
+// made in it is removed with the run.
+func (e *Executor) ScratchDir() string { return e.dirs[0].base }
+
 // Close removes everything the run made on the host.
 func (e *Executor) Close(ctx context.Context) error {
 	var errs []error
