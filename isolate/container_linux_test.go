@@ -287,10 +287,8 @@ func TestCPULimitThrottles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Unlimited it would be 1. The quota is handed out in slices of 5 ms a CPU,
-	// and overrun by a clock tick, which in an emulated machine is long.
 	share := (u.CPU.Total.Value - before.CPU.Total.Value) / time.Since(begin).Seconds()
-	if u.CPU.Throttled.Value == 0 || !u.CPU.Total.Known || share > 0.6 {
+	if u.CPU.Throttled.Value == 0 || !u.CPU.Total.Known || share > 0.35 {
 		t.Errorf("a fifth of a CPU was to be had: used %.2f of one, throttled %v times", share, u.CPU.Throttled.Value)
 	}
 }
