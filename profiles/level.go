@@ -10,10 +10,24 @@ import (
 // The levels that this version knows, in the order of reports.
 var (
 	Runtimes = []string{"bare", "isolate", "runc", "crun", "bwrap"}
-	Storages = []string{"host", "bind", "overlay"}
+	Storages = append([]string{"host", "bind", "overlay"}, Backends...)
 	Networks = []string{"none", "host", "bridge", "nat"}
 	Caches   = []string{"warm", "cold"}
 )
+
+// Backends are the storages that are built for a run, each as a pool of its
+// own: storagebench.Backends has them. Overlay is one too; containers can have
+// it without a pool.
+var Backends = []string{
+	"overlay-metacopy", "overlay-volatile", "overlay-tmpfs", "fuse-overlayfs", "aufs",
+	"btrfs", "zfs", "xfs-reflink",
+	"dm-thin", "lvm-thin", "loop-ext4", "loop-xfs",
+	PlainCopy,
+}
+
+// PlainCopy is the storage that all others are compared with in workloads on
+// storage: a recursive copy in a plain directory.
+const PlainCopy = "vfs"
 
 // Runtime is a level of the factor runtime.
 type Runtime struct {
