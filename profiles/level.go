@@ -10,24 +10,38 @@ import (
 // The levels that this version knows, in the order of reports.
 var (
 	Runtimes = []string{"bare", "isolate", "runc", "crun", "bwrap"}
-	Storages = append([]string{"host", "bind", "overlay"}, Backends...)
+	Storages = append([]string{"host", "bind"}, backendNames()...)
 	Networks = []string{"none", "host", "bridge", "nat"}
 	Caches   = []string{"warm", "cold"}
 )
 
-// Backends are the storages that are built for a run, each as a pool of its
-// own: storagebench.Backends has them. Overlay is one too; containers can have
-// it without a pool.
-var Backends = []string{
-	"overlay-metacopy", "overlay-volatile", "overlay-tmpfs", "fuse-overlayfs", "aufs",
-	"btrfs", "zfs", "xfs-reflink",
-	"dm-thin", "lvm-thin", "loop-ext4", "loop-xfs",
-	PlainCopy,
+// Backend is a storage that is built for a run, as a pool of its own.
+// (Containers can have overlay without a pool.)
+type Backend struct {
+	Name string
+	Kind string // "union", "snapshot", "block" or "copy": how it keeps clones apart
+}
+
+// Backends lists them as storagebench.Backends does.
+var Backends = []Backend{
+	{"overlay", "union"}, {"overlay-metacopy", "union"}, {"overlay-volatile", "union"}, {"overlay-tmpfs", "union"},
+	{"fuse-overlayfs", "union"}, {"aufs", "union"},
+	{"btrfs", "snapshot"}, {"zfs", "snapshot"}, {"xfs-reflink", "snapshot"},
+	{"dm-thin", "block"}, {"lvm-thin", "block"}, {"loop-ext4", "block"}, {"loop-xfs", "block"},
+	{PlainCopy, "copy"},
 }
 
 // PlainCopy is the storage that all others are compared with in workloads on
 // storage: a recursive copy in a plain directory.
 const PlainCopy = "vfs"
+
+func backendNames() []string {
+	names := make([]string, len(Backends))
+	for i, b := range Backends {
+		names[i] = b.Name
+	}
+	return names
+}
 
 // Runtime is a level of the factor runtime.
 type Runtime struct {
