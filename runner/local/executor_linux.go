@@ -34,6 +34,7 @@ type Executor struct {
 	noGroups error       // why run is nil
 	engine   *isolate.Engine
 	networks networks
+	pools    *pools
 	dirs     []*workDir
 	runtimes map[string]*usable
 	facts    map[string]string
@@ -78,6 +79,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	if err := e.makeDirs(o); err != nil {
 		return nil, err
 	}
+	e.pools = newPools(o, e.ledger)
 	image := e.dirs[0].image
 	if err := e.engine.Keep(isolate.Spec{Path: image.Dir + image.Probe, Args: []string{probe.ModeWait}}); err != nil {
 		return nil, err
@@ -179,6 +181,9 @@ func (e *Executor) ScratchDir() string { return e.dirs[0].base }
 // Close removes everything the run made on the host.
 func (e *Executor) Close(ctx context.Context) error {
 	var errs []error
+	if e.pools != nil {
+		errs = append(errs, e.pools.close())
+	}
 	if e.ledger != nil {
 		errs = append(errs, e.ledger.finish(ctx))
 	}
