@@ -161,7 +161,7 @@ func copyAttributes(to, from string, st *unix.Stat_t) error {
 		return err
 	}
 	for _, name := range names {
-		value, err := xattr(from, name)
+		value, err := readXattr(from, name)
 		if err != nil {
 			return err
 		}
