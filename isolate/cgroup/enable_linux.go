@@ -22,6 +22,17 @@ const harnessSuffix = ".harness"
 
 func (at *Hierarchy) harnessDir(run string) string { return at.runDir(run) + harnessSuffix }
 
+// Delegated reports whether our own group was delegated to us and can be made
+// use of: with v2's controllers no other process may be in it, which would not be ours to move.
+func (h *Host) Delegated() bool {
+	at := h.unified()
+	if h.delegated == "" || at == nil || len(at.Controllers) == 0 {
+		return h.delegated != ""
+	}
+	pids, err := ownPIDs(at.Parent)
+	return err == nil && at.Parent == at.Own && slices.Equal(pids, []int{os.Getpid()})
+}
+
 // enable hands a controller down to the children of the run's group. Callers hold r.mu.
 func (r *Run) enable(at *Hierarchy, c Controller) error {
 	if r.enabled[c] {

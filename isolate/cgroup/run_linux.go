@@ -58,7 +58,8 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,127}$`)
 // RunPaths gives the directories that a run of this name may make, in every usable
 // hierarchy, before any is made: what a ledger needs for Clean. A container
 // runtime that is given a group of the run's makes it in all of them,
-// systemd's own included.
+// systemd's own included, and by the same path in those that our delegated group is
+// not in.
 func (h *Host) RunPaths(name string) []string {
 	var paths []string
 	for i := range h.Hierarchies {
@@ -69,6 +70,12 @@ func (h *Host) RunPaths(name string) []string {
 		paths = append(paths, at.runDir(name))
 		if at.Version == 2 {
 			paths = append(paths, at.harnessDir(name))
+		} else if h.delegated != "" && at.Parent == at.Mount {
+			outer := filepath.Join(at.Mount, h.delegated)
+			paths = append(paths, filepath.Join(outer, Prefix+name))
+			if isRunName(filepath.Base(outer)) { // a scope that we asked for
+				paths = append(paths, outer)
+			}
 		}
 	}
 	return paths
@@ -296,5 +303,5 @@ func Clean(ctx context.Context, paths []string) error {
 // isRunName accepts the base names that RunPaths gives.
 func isRunName(base string) bool {
 	run, ok := strings.CutPrefix(base, Prefix)
-	return ok && validName.MatchString(strings.TrimSuffix(run, harnessSuffix))
+	return ok && validName.MatchString(strings.TrimSuffix(strings.TrimSuffix(run, harnessSuffix), ".scope"))
 }
