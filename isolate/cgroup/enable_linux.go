@@ -98,7 +98,7 @@ func (r *Run) vacate(at *Hierarchy) error {
 	if err := mkdir(dir); err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
-	r.aside = true
+	r.aside, r.before = true, listed(at.Parent+"/cgroup.subtree_control")
 	return writeFile(dir+"/cgroup.procs", "0")
 }
 
@@ -111,6 +111,13 @@ func (r *Run) giveBack(ctx context.Context) error {
 		return nil
 	}
 	var errs []error
+	if r.aside { // then Parent is ours alone, and others handed down in it only for our containers
+		for _, c := range listed(at.Parent + "/cgroup.subtree_control") {
+			if !slices.Contains(r.before, c) && !slices.Contains(r.lent, c) {
+				r.lent = append(r.lent, c)
+			}
+		}
+	}
 	for _, c := range r.lent {
 		if err := handDown(at.Parent, "-", c); err != nil && !errors.Is(err, unix.EBUSY) && !gone(err) {
 			errs = append(errs, err)

@@ -31,6 +31,7 @@ type Run struct {
 	devices map[string]int      // descriptors of loaded programs, by their rules
 	lent    []Controller        // of these, handed down by Parent only since we asked
 	aside   bool                // this process went to its own leaf
+	before  []Controller        // handed down by Parent when it did
 }
 
 // NewRun makes the run's group in the marker hierarchy, with the leaf for bare
@@ -45,7 +46,15 @@ func (h *Host) NewRun(name string) (*Run, error) {
 		return nil, err
 	}
 	r := &Run{host: h, name: name, marker: marker, made: map[*Hierarchy]bool{}, enabled: map[Controller]bool{}, devices: map[string]int{}}
-	if r.bare, err = r.create(bareName, Limits{}, nil); err != nil {
+	if marker.Version == 2 && len(marker.Controllers) > 0 && h.Delegated() {
+		// At once: a container runtime that is given a group of the run's hands
+		// controllers down by itself, which it can only where no process is.
+		err = r.vacate(marker)
+	}
+	if err == nil {
+		r.bare, err = r.create(bareName, Limits{}, nil)
+	}
+	if err != nil {
 		return nil, errors.Join(err, r.Remove(context.Background()))
 	}
 	return r, nil

@@ -153,6 +153,15 @@ func (e *Executor) makeDirs(o Options) error {
 	for name, fact := range e.engine.Missing().Facts() { // what is done another way on an older kernel
 		e.facts["isolate."+name] = fact
 	}
+	if e.run != nil {
+		facts, err := e.run.Facts()
+		if err != nil {
+			return err
+		}
+		for name, fact := range facts {
+			e.facts["isolate."+name] = fact
+		}
+	}
 	for i := range paths {
 		types = append(types, e.facts[fmt.Sprintf("fs.%d.type", i)])
 	}
