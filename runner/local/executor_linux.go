@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -33,6 +34,7 @@ type Executor struct {
 	ledger   *ledger
 	run      *cgroup.Run // nil for a user who may make no cgroups
 	noGroups error       // why run is nil
+	noScope  error       // why systemd gave the run none; nil where it did or had before
 	groups   string      // where run's groups are, and why there: a fact of the host
 	engine   *isolate.Engine
 	networks networks
@@ -105,6 +107,11 @@ func (e *Executor) makeRunGroup(ctx context.Context, run string) (string, error)
 		if os.Getuid() == 0 {
 			return "", err
 		}
+		// Where, and why not: the rest is said to those who can write there.
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path
+		}
 		e.noGroups, e.groups = err, "none: "+err.Error()+"; "+e.groups
 		return "", nil
 	}
@@ -128,7 +135,7 @@ func (e *Executor) delegatedHost(ctx context.Context, run string) (*cgroup.Host,
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		e.groups = "not in a scope of systemd's: " + err.Error()
+		e.noScope, e.groups = err, "not in a scope of systemd's: "+err.Error()
 		return host, nil
 	}
 	e.groups = "in a transient scope that systemd delegated"

@@ -23,8 +23,8 @@ const (
 )
 
 // Enter asks systemd for the scope NAME.scope and returns when this process, with
-// all its threads, is in it: root asks the host's systemd, a user his own. The
-// error says where there is none to ask.
+// all its threads, is in it: root asks the host's systemd, a user his own. Where
+// there is none to ask it is an *UnavailableError.
 func Enter(ctx context.Context, name, description string) error {
 	address, err := busAddress("/", os.Geteuid(), os.Getenv("XDG_RUNTIME_DIR"))
 	if err != nil {
@@ -33,12 +33,27 @@ func Enter(ctx context.Context, name, description string) error {
 	return enter(ctx, address, name+".scope", description)
 }
 
+// UnavailableError says why there is no systemd to ask, and what to do about it.
+type UnavailableError struct {
+	Reason error
+	Hint   string // "" where systemd does not manage the host at all
+}
+
+func (e *UnavailableError) Unwrap() error { return e.Reason }
+
+func (e *UnavailableError) Error() string {
+	if e.Hint == "" {
+		return e.Reason.Error()
+	}
+	return e.Reason.Error() + " (hint: " + e.Hint + ")"
+}
+
 // busAddress is that of the bus which the manager of this user's units is on:
 // never that of a desktop's session or a login as another user, which
 // DBUS_SESSION_BUS_ADDRESS may name.
 func busAddress(root string, uid int, runtimeDir string) (string, error) {
 	if _, err := os.Stat(filepath.Join(root, "run/systemd/system")); err != nil { // sd_booted(3)
-		return "", fmt.Errorf("systemd does not manage this host: %w", err)
+		return "", &UnavailableError{fmt.Errorf("systemd does not manage this host: %w", err), ""}
 	}
 	socket := filepath.Join(root, "run/dbus/system_bus_socket")
 	hint := "apt-get install dbus"
@@ -50,7 +65,7 @@ func busAddress(root string, uid int, runtimeDir string) (string, error) {
 		hint = "log in anew instead of su, or: loginctl enable-linger; apt-get install dbus-user-session"
 	}
 	if _, err := os.Stat(socket); err != nil {
-		return "", fmt.Errorf("no bus leads to systemd: %w (hint: %s)", err, hint)
+		return "", &UnavailableError{fmt.Errorf("no bus leads to systemd: %w", err), hint}
 	}
 	return "unix:path=" + dbus.EscapeBusAddressValue(socket), nil
 }
