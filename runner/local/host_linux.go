@@ -15,6 +15,7 @@ import (
 
 	"plimsoll/hostcheck"
 	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/cgroup/scope"
 	"plimsoll/profiles"
 	"plimsoll/runner"
 	"plimsoll/storagebench"
@@ -151,14 +152,17 @@ func (e *Executor) lacks(ctx context.Context) []runner.Lack {
 		if err := e.canLimit(e.profile.Limits[name]); err != nil {
 			reason, fix := err.Error(), ""
 			var missing *cgroup.MissingError
-			if errors.As(err, &missing) {
+			switch {
+			case errors.As(err, &missing):
 				reason, fix = fmt.Sprintf("cgroup controller %s: %s", missing.Controller, missing.Why), missing.Hint
+			case e.run == nil:
+				fix = e.howToHaveGroups()
 			}
 			lack(reason, fix, profiles.Exclusion{Limits: []string{name}})
 		}
 	}
 	for _, level := range slices.Sorted(maps.Keys(e.networks.missing)) {
-		lack(e.networks.missing[level].Error(), "", profiles.Exclusion{Network: []string{level}})
+		lack(e.networks.missing[level].Error(), "use network none, or run with sudo", profiles.Exclusion{Network: []string{level}})
 	}
 	for _, d := range e.dirs {
 		if !slices.Contains(e.profile.Factors.Storage, "overlay") {
@@ -213,6 +217,16 @@ func (e *Executor) canLimit(p profiles.Limits) error {
 		return err
 	}
 	return g.Remove(background())
+}
+
+// howToHaveGroups is what an ordinary user can do to have limits.
+func (e *Executor) howToHaveGroups() string {
+	const sudo = "run with sudo"
+	var unavailable *scope.UnavailableError
+	if errors.As(e.noScope, &unavailable) && unavailable.Hint != "" {
+		return sudo + ", or: " + unavailable.Hint
+	}
+	return sudo
 }
 
 // limits resolves a profile's limits on this host.

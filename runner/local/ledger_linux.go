@@ -166,10 +166,13 @@ func readLedger(path string) ([]entry, error) {
 	return entries, nil
 }
 
+// undoWait bounds the killing of a run's processes.
+const undoWait = 30 * time.Second
+
 // undo kills the run's processes, takes its mounts and directories away, and
 // last its cgroups.
 func undo(ctx context.Context, entries []entry) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWait)
 	defer cancel()
 	var errs []error
 	var groups []string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -34,6 +35,7 @@ func (e *Executor) Run(ctx context.Context, t runner.Trial) (runner.Outcome, err
 	if tr.throttled > 0 {
 		out.Host["throttled"] = tr.throttled
 	}
+	maps.Copy(out.Host, tr.stalled)
 	if err != nil {
 		out.Failure = &runner.Failure{Op: operation(err), Error: err.Error()}
 	}
@@ -82,9 +84,10 @@ type trial struct {
 	base      string // directory of this trial
 	instances []*instance
 	samples   []runner.Sample
-	throttled float64    // seconds, by the CPU quota
-	stderr    *os.File   // of all instances: a descriptor for each would bound the fleet
-	files     []*os.File // to be closed
+	throttled float64            // seconds, by the CPU quota
+	stalled   map[string]float64 // fractions of its time in which the worst instance waited (PSI)
+	stderr    *os.File           // of all instances: a descriptor for each would bound the fleet
+	files     []*os.File         // to be closed
 }
 
 // instance is one member of the trial's fleet.
