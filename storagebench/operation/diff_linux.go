@@ -58,6 +58,9 @@ func Diff(ctx context.Context, t Target, o DiffOptions) (made []Measurement, err
 
 // alter makes n changes in a clone, all over it, and lists them.
 func alter(ctx context.Context, root string, n int) ([]tree.Change, error) {
+	if n == 0 {
+		return nil, nil
+	}
 	files, err := smallFiles(ctx, root, n)
 	if err != nil {
 		return nil, err

@@ -14,16 +14,15 @@ import (
 type PageCacheOptions struct {
 	Size   int64 // bytes of the file: the image must have one of just that size
 	Clones int   // that read it one after the other, at least 2
+	Mapped bool  // through mappings, and not by read
 }
 
 // PageCache has clones read the same file of the image, which is not in memory
-// at first, one after the other: first by read, and then, from cold again, through mappings.
+// at first, one after the other.
 //
 //	page_cache_per_clone   B  memory that the page cache (and ZFS's ARC) took for each clone after the first
-//	memory_per_clone       B  what the host as a whole had less of: MemAvailable. Others' doings are in it, and so is what a daemon or a loop device keeps
+//	memory_per_clone       B  what less was free on the host: with what a daemon or a loop device keeps, and with what others do
 //	device_read_per_clone  B  read from the device for each clone after the first
-//
-// and the same for mappings, the names ending in "_mapped".
 func PageCache(ctx context.Context, t Target, o PageCacheOptions) (made []Measurement, err error) {
 	if o.Clones < 2 {
 		return nil, fmt.Errorf("page cache: %d clones are too few to tell what each after the first takes", o.Clones)
@@ -38,19 +37,16 @@ func PageCache(ctx context.Context, t Target, o PageCacheOptions) (made []Measur
 			files[i] = file{root + strings.TrimPrefix(first.path, roots[0]), first.size}
 		}
 		buffer := make([]byte, 1<<20)
-		byRead, err := t.readers(ctx, files, func(f file) error { return readAll(f.path, buffer) })
+		read := func(f file) error { return readAll(f.path, buffer) }
+		if o.Mapped {
+			read = func(f file) error { return mapAll(f.path, f.size) }
+		}
+		g, err := t.readers(ctx, files, read)
 		if err != nil {
 			return err
 		}
-		if err := t.shares(first.size, byRead); err != nil {
-			return err
-		}
-		byMapping, err := t.readers(ctx, files, func(f file) error { return mapAll(f.path, f.size) })
-		if err != nil {
-			return err
-		}
-		made = append(byRead.measurements(""), byMapping.measurements("_mapped")...)
-		return nil
+		made = g.measurements()
+		return t.shares(first.size, g)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("page cache: %w", err)
@@ -65,13 +61,13 @@ type growth struct {
 	device int64 // -1 where nobody can tell
 }
 
-func (g growth) measurements(suffix string) []Measurement {
+func (g growth) measurements() []Measurement {
 	made := []Measurement{
-		bytes("page_cache_per_clone"+suffix, g.cache),
-		bytes("memory_per_clone"+suffix, g.memory),
+		bytes("page_cache_per_clone", g.cache),
+		bytes("memory_per_clone", g.memory),
 	}
 	if g.device >= 0 {
-		made = append(made, bytes("device_read_per_clone"+suffix, g.device))
+		made = append(made, bytes("device_read_per_clone", g.device))
 	}
 	return made
 }
@@ -115,7 +111,7 @@ func (t Target) readers(ctx context.Context, files []file, read func(file) error
 		}
 		after, err := readMemory(t.Info)
 		g.cache += after.arc - before.arc
-		g.memory = before.available - after.available
+		g.memory = before.free - after.free
 		return err
 	})
 	if err != nil {
@@ -146,7 +142,7 @@ func (t Target) shares(size int64, g growth) error {
 }
 
 // memory is the host's, in bytes.
-type memory struct{ available, arc int64 }
+type memory struct{ free, arc int64 }
 
 // readMemory: proc_meminfo(5), and OpenZFS's arcstats for a backend that has an
 // ARC in the kernel: that of zfs-fuse is its daemon's memory.
@@ -155,11 +151,12 @@ func readMemory(info storagebench.Info) (memory, error) {
 	if err != nil {
 		return memory{}, err
 	}
-	kib, err := field(string(text), "MemAvailable:", 1)
+	// Not MemAvailable: a clean page of the cache is still available.
+	kib, err := field(string(text), "MemFree:", 1)
 	if err != nil {
 		return memory{}, fmt.Errorf("/proc/meminfo: %w", err)
 	}
-	m := memory{available: kib << 10}
+	m := memory{free: kib << 10}
 	if info.Name != "zfs" {
 		return m, nil
 	}
