@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,11 +23,12 @@ type FileSystem struct {
 // Its tables are not written before they are needed, neither at making (200 MB
 // for 8 GiB) nor in the background afterwards (noinit_itable), which counters
 // would count; no block is kept for root; and nothing is discarded at making,
-// as a new sparse file holds nothing.
+// as a new sparse file holds nothing. Reading writes nothing (noatime).
 var Ext4 = FileSystem{
-	Type: "ext4",
-	Make: []string{"-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"},
-	Data: "noinit_itable",
+	Type:  "ext4",
+	Make:  []string{"-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"},
+	Flags: unix.MS_NOATIME,
+	Data:  "noinit_itable",
 }
 
 // Ground is the file system on which a pool stands.
@@ -45,11 +47,6 @@ type Ground struct {
 // taken away.
 func NewGround(ctx context.Context, dir string, fs FileSystem, size int64, device string) (_ *Ground, err error) {
 	g := &Ground{Dir: filepath.Join(dir, "ground")}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, g.Close())
-		}
-	}()
 	if device != "" {
 		g.Device, err = Open(device)
 	} else {
@@ -58,6 +55,11 @@ func NewGround(ctx context.Context, dir string, fs FileSystem, size int64, devic
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.Close())
+		}
+	}()
 	if err := Mkfs(ctx, fs.Type, g.Device.Path, fs.Make...); err != nil {
 		return nil, err
 	}
@@ -76,19 +78,24 @@ func NewGround(ctx context.Context, dir string, fs FileSystem, size int64, devic
 	return g, nil
 }
 
-// PlaceGround takes a directory as it is. What else is on its file system
-// counts as used before.
+// PlaceGround is a directory, dir/ground, on the file system that dir is on.
+// What else is there counts as used before.
 func PlaceGround(dir string) (*Ground, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
-		return nil, fmt.Errorf("stat %s: %w", dir, err)
-	}
-	g := &Ground{Dir: dir, number: st.Dev}
-	u, err := g.Usage()
-	if err != nil {
+	g := &Ground{Dir: filepath.Join(dir, "ground")}
+	if err := os.Mkdir(g.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	g.empty = u.Used
+	var st unix.Stat_t
+	err := unix.Stat(g.Dir, &st)
+	if err == nil {
+		g.number = st.Dev
+		var u Usage
+		u, err = g.Usage()
+		g.empty = u.Used
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", g.Dir, err), os.Remove(g.Dir))
+	}
 	return g, nil
 }
 
@@ -130,8 +137,11 @@ func (g *Ground) Usage() (Usage, error) {
 	return u, nil
 }
 
-// Close takes away what NewGround made. It can be called again.
+// Close takes the ground away, with all that is on it. It can be called again.
 func (g *Ground) Close() error {
+	if g.Device == nil {
+		return g.clear()
+	}
 	var errs []error
 	if g.mounted {
 		errs = append(errs, Unmount(g.Dir))
@@ -142,8 +152,19 @@ func (g *Ground) Close() error {
 		g.mounted = err != nil
 		errs = append(errs, err)
 	}
-	if g.Device != nil {
-		errs = append(errs, g.Device.Close())
+	return errors.Join(append(errs, g.Device.Close())...)
+}
+
+// clear removes a place, unless something is mounted in it: that could be
+// what belongs to somebody else.
+func (g *Ground) clear() error {
+	dir := resolved(g.Dir)
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil {
+		return fmt.Errorf("mounts below %s: %w", dir, err)
 	}
-	return errors.Join(errs...)
+	if len(mounts) > 0 {
+		return fmt.Errorf("%s stays: something is mounted at %s", dir, mounts[0].Mountpoint)
+	}
+	return os.RemoveAll(dir)
 }
