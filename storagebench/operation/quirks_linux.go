@@ -28,8 +28,8 @@ type Finding struct {
 }
 
 // QuirkPoolSize is the storagebench.Options.Size of a pool for [Quirks], which
-// fills it up.
-const QuirkPoolSize = 512 << 20
+// fills it up: the least that all backends can be built in.
+const QuirkPoolSize = 640 << 20
 
 // Quirks imports an image of its own into a pool that is new, and tries what
 // [List] lists.

@@ -4,8 +4,9 @@ import (
 	"testing"
 )
 
-func TestTmp(t *testing.T) {
-	target := imported(t)
+func TestTmp(t *testing.T) { all(t, imported(t)) }
+func all(t *testing.T, target Target) {
+
 	log := func(m []Measurement, err error) {
 		t.Helper()
 		if err != nil {
