@@ -223,14 +223,15 @@ func (e *Executor) ScratchDir() string { return e.dirs[0].base }
 // Close removes everything the run made on the host.
 func (e *Executor) Close(ctx context.Context) error {
 	var errs []error
-	if e.pools != nil {
-		errs = append(errs, e.pools.close())
-	}
 	if e.run != nil {
-		// First: this process may be in a leaf that the ledger lists, and comes home.
+		// First: this process may be in a leaf that the ledger lists, and comes
+		// home; and what runs in clones keeps their devices busy.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWait)
 		errs = append(errs, e.run.Kill(ctx), e.run.Remove(ctx))
 		cancel()
+	}
+	if e.pools != nil {
+		errs = append(errs, e.pools.close())
 	}
 	if e.ledger != nil {
 		errs = append(errs, e.ledger.finish(ctx))
