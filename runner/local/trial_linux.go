@@ -37,13 +37,13 @@ func (e *Executor) Run(ctx context.Context, t runner.Trial) (runner.Outcome, err
 	}
 	maps.Copy(out.Host, tr.stalled)
 	if err != nil {
-		out.Failure = &runner.Failure{Op: operation(err), Error: err.Error()}
+		out.Failure = &runner.Failure{Op: operationOf(err), Error: err.Error()}
 	}
 	return out, nil
 }
 
-// operation names what failed, for grouping failures.
-func operation(err error) string {
+// operationOf names what failed, for grouping failures.
+func operationOf(err error) string {
 	var op *launch.OpError
 	if errors.As(err, &op) {
 		return op.Op.Phase
