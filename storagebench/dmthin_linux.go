@@ -254,4 +254,3 @@ func (o Options) record(r Resource) error {
 	}
 	return nil
 }
-

@@ -7,6 +7,8 @@ func Backends() []Backend {
 	return slices.Concat(
 		overlays(),
 		[]Backend{
+			Btrfs{}, XFSReflink{},
+			DMThin{}, LVMThin{}, LoopExt4, LoopXFS,
 			vfs{},
 		},
 	)

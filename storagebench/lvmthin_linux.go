@@ -198,7 +198,7 @@ func undoVolumes(ctx context.Context, c *dm.Control, config, group string) error
 	if err != nil {
 		return err
 	}
-	if err := detach(devices); err != nil {
+	if err := unmountAll(devices); err != nil {
 		return err
 	}
 	lvmErr := lvm(ctx, config, "vgremove", "--force", "--force", group)

@@ -23,7 +23,7 @@ func removeDM(ctx context.Context, c *dm.Control, name, uuid string) error {
 	if err != nil {
 		return err
 	}
-	if err := detach(devices); err != nil {
+	if err := unmountAll(devices); err != nil {
 		return err
 	}
 	if devices, err = removeAll(ctx, c, devices, patience); err != nil || len(devices) == 0 {
@@ -102,8 +102,8 @@ func removeAll(ctx context.Context, c *dm.Control, devices []dmDevice, patience 
 	}
 }
 
-// detach unmounts what is mounted from the devices, in use or not.
-func detach(devices []dmDevice) error {
+// unmountAll unmounts what is mounted from the devices, in use or not.
+func unmountAll(devices []dmDevice) error {
 	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
 		return !slices.ContainsFunc(devices, func(d dmDevice) bool {
 			return int(d.info.Major) == m.Major && int(d.info.Minor) == m.Minor

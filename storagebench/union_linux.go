@@ -188,23 +188,6 @@ func (p *union) Usage(context.Context) (Usage, error) {
 	return u, nil
 }
 
-func usage(g *block.Ground) (Usage, error) {
-	u, err := g.Usage()
-	return Usage{Used: u.Used, Free: u.Free, Written: u.Written, Read: u.Read}, err
-}
-
-func syncfs(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := unix.Syncfs(int(f.Fd())); err != nil {
-		return fmt.Errorf("syncfs %s: %w", dir, err)
-	}
-	return nil
-}
-
 func (p *union) Close() error {
 	p.mu.Lock()
 	var errs []error
