@@ -1,0 +1,194 @@
+package block
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// FileSystem is how a file system is made and mounted.
+type FileSystem struct {
+	Type  string   // "ext4"
+	Make  []string // arguments of mkfs.TYPE
+	Flags uintptr  // MS_NOATIME...
+	Data  string   // mount options
+}
+
+// Ext4 is a file system for a ground that nobody asked to be something else.
+// Its tables are not written before they are needed, neither at making (200 MB
+// for 8 GiB) nor in the background afterwards (noinit_itable), which counters
+// would count; no block is kept for root; and nothing is discarded at making,
+// as a new sparse file holds nothing. Reading writes nothing (noatime).
+var Ext4 = FileSystem{
+	Type:  "ext4",
+	Make:  []string{"-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"},
+	Flags: unix.MS_NOATIME,
+	Data:  "noinit_itable",
+}
+
+// Ground is the file system on which a pool stands.
+type Ground struct {
+	Dir    string  // its root
+	Device *Device // below it; nil for a place
+
+	mounted bool
+	empty   int64  // bytes in use when it was new
+	number  uint64 // device of a place
+}
+
+// NewGround makes a file system on a device that exists, or where that is "",
+// on a loop device on a sparse file of size bytes, and mounts it. File and
+// mount are dir/ground.img and dir/ground. What was made before an error is
+// taken away.
+func NewGround(ctx context.Context, dir string, fs FileSystem, size int64, device string) (_ *Ground, err error) {
+	g := &Ground{Dir: filepath.Join(dir, "ground")}
+	if device != "" {
+		g.Device, err = Open(device)
+	} else {
+		g.Device, err = Loop(ctx, filepath.Join(dir, "ground.img"), size)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.Close())
+		}
+	}()
+	if err := Mkfs(ctx, fs.Type, g.Device.Path, fs.Make...); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(g.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	g.mounted = true
+	if err := Mount(g.Device.Path, g.Dir, fs.Type, fs.Flags, fs.Data); err != nil {
+		return nil, err
+	}
+	u, err := g.Usage()
+	if err != nil {
+		return nil, err
+	}
+	g.empty = u.Used
+	return g, nil
+}
+
+// PlaceGround is a directory, dir/ground, on the file system that dir is on.
+// What else is there counts as used before.
+func PlaceGround(dir string) (*Ground, error) {
+	g := &Ground{Dir: filepath.Join(dir, "ground")}
+	if err := os.Mkdir(g.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	err := unix.Stat(g.Dir, &st)
+	if err == nil {
+		g.number = st.Dev
+		var u Usage
+		u, err = g.Usage()
+		g.empty = u.Used
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", g.Dir, err), os.Remove(g.Dir))
+	}
+	return g, nil
+}
+
+// Usage of a ground, in bytes.
+type Usage struct {
+	Used int64 // since it was new
+	Free int64
+	// Counters are those of the device below since it was there; -1 for a place
+	// whose device has none of its own, as with tmpfs or btrfs.
+	Counters
+}
+
+// Usage writes back what is dirty, and counts.
+func (g *Ground) Usage() (Usage, error) {
+	u := Usage{Counters: Counters{Read: -1, Written: -1}}
+	used, free, err := g.settled()
+	if err != nil {
+		return u, err
+	}
+	u.Used, u.Free = used-g.empty, free
+	if g.Device != nil {
+		u.Counters, err = g.Device.Counters()
+		return u, err
+	}
+	if c, err := countersOf(g.number); err == nil {
+		u.Counters = c
+	}
+	return u, nil
+}
+
+// settled waits until what is used stays the same for a moment: what was
+// removed may be given back in the background, as xfs does since Linux 5.14
+// ("deferred inode inactivation"). Others may write to a place for ever.
+func (g *Ground) settled() (used, free int64, err error) {
+	used = -1
+	for end := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if err := Sync(g.Dir); err != nil {
+			return 0, 0, err
+		}
+		var st unix.Statfs_t
+		if err := unix.Statfs(g.Dir, &st); err != nil {
+			return 0, 0, fmt.Errorf("statfs %s: %w", g.Dir, err)
+		}
+		before := used
+		used, free = int64(st.Blocks-st.Bfree)*st.Bsize, int64(st.Bavail)*st.Bsize
+		if used == before || time.Now().After(end) {
+			return used, free, nil
+		}
+	}
+}
+
+// Sync writes back what is dirty in the file system that dir is on.
+func Sync(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return fmt.Errorf("syncfs %s: %w", dir, err)
+	}
+	return nil
+}
+
+// Close takes the ground away, with all that is on it. It can be called again.
+func (g *Ground) Close() error {
+	if g.Device == nil {
+		return g.clear()
+	}
+	var errs []error
+	if g.mounted {
+		errs = append(errs, Unmount(g.Dir))
+		err := os.Remove(g.Dir)
+		if errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+		g.mounted = err != nil
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, g.Device.Close())...)
+}
+
+// clear removes a place, unless something is mounted in it: that could be
+// what belongs to somebody else.
+func (g *Ground) clear() error {
+	dir := resolved(g.Dir)
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil {
+		return fmt.Errorf("mounts below %s: %w", dir, err)
+	}
+	if len(mounts) > 0 {
+		return fmt.Errorf("%s stays: something is mounted at %s", dir, mounts[0].Mountpoint)
+	}
+	return os.RemoveAll(dir)
+}

@@ -1,0 +1,22 @@
+package storagebench
+
+// Backends are all there are. What this host lacks for one its Probe says.
+func Backends() []Backend {
+	return []Backend{
+		Btrfs{},
+		ZFS{},
+		XFSReflink{},
+		LoopExt4,
+		LoopXFS,
+	}
+}
+
+// Find gives the backend of that name.
+func Find(name string) (Backend, bool) {
+	for _, b := range Backends() {
+		if b.Info().Name == name {
+			return b, true
+		}
+	}
+	return nil, false
+}
