@@ -7,6 +7,7 @@ func Backends() []Backend {
 	return slices.Concat(
 		overlays(),
 		[]Backend{
+			fuseOverlayfs{},
 			Btrfs{}, ZFS{}, XFSReflink{},
 			DMThin{}, LVMThin{}, LoopExt4, LoopXFS,
 			vfs{},

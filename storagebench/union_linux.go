@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,38 +62,26 @@ func (p *union) Import(ctx context.Context, image Image) error {
 			return err
 		}
 	}
-	layers := image.Layers
-	if len(layers) == 0 {
-		layers = []Layer{{}}
-	}
-	for i, layer := range layers {
+	for i := range max(1, len(image.Layers)) { // an image may be empty
 		name := strconv.Itoa(i)
-		if err := unpack(ctx, p.in("layer", name), layer, p.whiteouts); err != nil {
-			return fmt.Errorf("import layer %d: %w", i, full(err))
+		if err := os.Mkdir(p.in("layer", name), 0o755); err != nil {
+			return full(err)
 		}
-		p.layers = append([]string{name}, p.layers...)
+		p.layers = append(p.layers, name)
+		if i == len(image.Layers) {
+			break
+		}
+		if err := image.Layers[i].unpack(ctx, p.in("layer", name), p.whiteouts); err != nil {
+			return fmt.Errorf("image %s: %w", image.Name, full(err))
+		}
 	}
+	slices.Reverse(p.layers)
 	p.image = p.in("layer", p.layers[0])
-	if len(layers) == 1 {
+	if len(p.layers) == 1 {
 		return nil
 	}
 	p.image = p.in("base")
 	return p.lay(ctx, stack{dir: p.in("layer"), lower: p.layers, target: p.image})
-}
-
-// unpack makes dir, and puts a layer there. One without an archive is empty.
-func unpack(ctx context.Context, dir string, layer Layer, w tree.Whiteouts) error {
-	if err := os.Mkdir(dir, 0o755); err != nil && !(w == tree.Apply && os.IsExist(err)) {
-		return err
-	}
-	if layer.Open == nil {
-		return nil
-	}
-	r, err := layer.Open()
-	if err != nil {
-		return err
-	}
-	return errors.Join(tree.Unpack(ctx, dir, r, w), r.Close())
 }
 
 // full says what to do about a pool that is.
@@ -197,7 +186,7 @@ func (p *union) Close() error {
 	}
 	p.mu.Unlock()
 	if p.memory {
-		errs = append(errs, detach(p.clones))
+		errs = append(errs, detach(p.clones), os.RemoveAll(p.clones))
 	}
 	return errors.Join(append(errs, p.ground.Close())...)
 }

@@ -49,12 +49,7 @@ func (p *copies) Import(ctx context.Context, image Image) error {
 			return err
 		}
 	}
-	for i, layer := range image.Layers {
-		if err := unpack(ctx, p.image(), layer, tree.Apply); err != nil {
-			return fmt.Errorf("import layer %d: %w", i, full(err))
-		}
-	}
-	return nil
+	return full(image.unpack(ctx, p.image()))
 }
 
 func (p *copies) Clone(ctx context.Context, id string) (string, error) {
