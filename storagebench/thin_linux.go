@@ -52,6 +52,7 @@ type thinPool struct {
 
 	mu     sync.Mutex
 	clones map[string]string // id to root
+	closed bool
 }
 
 // rootfs is where the root is in a volume: ext4 has a lost+found of its own.
@@ -219,9 +220,11 @@ func (p *thinPool) explain(err error) error {
 }
 
 func (p *thinPool) Close() error {
-	ctx := context.Background()
+	if p.closed {
+		return nil
+	}
 	var errs []error
-	for _, pattern := range []string{"image", "clones/*"} {
+	for _, pattern := range []string{"image", "clones/*", "clones"} {
 		dirs, err := filepath.Glob(filepath.Join(p.dir, pattern))
 		errs = append(errs, err)
 		for _, d := range dirs {
@@ -231,11 +234,10 @@ func (p *thinPool) Close() error {
 			errs = append(errs, os.Remove(d))
 		}
 	}
-	errs = append(errs, p.volumes.close(ctx), p.device.Close())
-	if err := os.Remove(filepath.Join(p.dir, "clones")); !errors.Is(err, os.ErrNotExist) {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	errs = append(errs, p.volumes.close(context.Background()), p.device.Close())
+	err := errors.Join(errs...)
+	p.closed = err == nil
+	return err
 }
 
 // thinDevice is what a pool stands on.
