@@ -64,7 +64,7 @@ func detached(c *dm.Control, name, uuid string) ([]dmDevice, error) {
 			}
 		}
 	}
-	return devices, detach(devices)
+	return devices, unmountAll(devices)
 }
 
 // matching: what follows the name begins with no dash, which would be part of a
@@ -118,8 +118,8 @@ func removeAll(ctx context.Context, c *dm.Control, devices []dmDevice, patience 
 	}
 }
 
-// detach unmounts what is mounted from the devices, in use or not.
-func detach(devices []dmDevice) error {
+// unmountAll unmounts what is mounted from the devices, in use or not.
+func unmountAll(devices []dmDevice) error {
 	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
 		return !slices.ContainsFunc(devices, func(d dmDevice) bool {
 			return int(d.info.Major) == m.Major && int(d.info.Minor) == m.Minor

@@ -197,18 +197,6 @@ func (p *thinPool) Usage(ctx context.Context) (Usage, error) {
 	return Usage{Used: t.Used(), Free: t.Free(), Written: c.Written, Read: c.Read}, err
 }
 
-func syncfs(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := unix.Syncfs(int(f.Fd())); err != nil {
-		return fmt.Errorf("syncfs %s: %w", dir, err)
-	}
-	return nil
-}
-
 // explain says that the pool is full, where it is: a volume does not know, and
 // its file system hears of errors of a device only.
 func (p *thinPool) explain(err error) error {

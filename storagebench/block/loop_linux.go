@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +30,13 @@ func Loop(ctx context.Context, file string, size int64) (*Device, error) {
 		return nil, err
 	}
 	defer f.Close() // the kernel has a reference of its own
-	d, err := attachNew(ctx, f, size)
+	var d *Device
+	if size > 0 {
+		err = f.Truncate(size)
+	}
+	if err == nil {
+		d, err = attachNew(ctx, f, 0, 0)
+	}
 	if err != nil {
 		if size > 0 {
 			os.Remove(file)
@@ -40,12 +47,34 @@ func Loop(ctx context.Context, file string, size int64) (*Device, error) {
 	return d, nil
 }
 
-func attachNew(ctx context.Context, f *os.File, size int64) (*Device, error) {
-	if size > 0 {
-		if err := f.Truncate(size); err != nil {
-			return nil, err
-		}
+// Slice makes a loop device on a part of a block device, both in bytes. Like
+// Open it refuses a device that is mounted or part of another.
+func Slice(ctx context.Context, device string, offset, size int64) (*Device, error) {
+	if _, err := Open(device); err != nil {
+		return nil, err
 	}
+	f, err := os.OpenFile(device, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, fmt.Errorf("size of %s: %w", device, err)
+	}
+	if offset+size > end {
+		return nil, fmt.Errorf("%s has %d bytes, and bytes %d to %d are wanted: take a larger device, or smaller parts", device, end, offset, offset+size)
+	}
+	d, err := attachNew(ctx, f, uint64(offset), uint64(size))
+	if err != nil {
+		return nil, fmt.Errorf("loop device on %s: %w", device, err)
+	}
+	return d, nil
+}
+
+// attachNew gives a file a loop device that was free; a size of 0 is all that
+// there is from the offset on.
+func attachNew(ctx context.Context, f *os.File, offset, size uint64) (*Device, error) {
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w (modprobe loop; CONFIG_BLK_DEV_LOOP; /dev/loop-control must be there)", err)
@@ -56,7 +85,7 @@ func attachNew(ctx context.Context, f *os.File, size int64) (*Device, error) {
 		if err != nil {
 			return nil, fmt.Errorf("LOOP_CTL_GET_FREE: %w", err)
 		}
-		d, err := attach(fmt.Sprintf("/dev/loop%d", free), f)
+		d, err := attach(fmt.Sprintf("/dev/loop%d", free), f, offset, size)
 		// Free is what it was then: another process may have been quicker.
 		if !errors.Is(err, unix.EBUSY) || ctx.Err() != nil {
 			return d, err
@@ -64,13 +93,13 @@ func attachNew(ctx context.Context, f *os.File, size int64) (*Device, error) {
 	}
 }
 
-func attach(path string, f *os.File) (*Device, error) {
+func attach(path string, f *os.File, offset, size uint64) (*Device, error) {
 	loop, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w (devtmpfs makes it; or mknod by hand, block major 7)", err)
 	}
 	d := &Device{Path: path, loop: loop}
-	if err := d.configure(f); err != nil {
+	if err := d.configure(f, offset, size); err != nil {
 		loop.Close()
 		return nil, err
 	}
@@ -90,9 +119,10 @@ func attach(path string, f *os.File) (*Device, error) {
 	return d, nil
 }
 
-func (d *Device) configure(f *os.File) error {
+func (d *Device) configure(f *os.File, offset, size uint64) error {
 	fd := int(d.loop.Fd())
 	c := unix.LoopConfig{Fd: uint32(f.Fd()), Size: sectorFor(f)}
+	c.Info.Offset, c.Info.Sizelimit = offset, size
 	c.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO
 	copy(c.Info.File_name[:len(c.Info.File_name)-1], f.Name())
 	err := unix.IoctlLoopConfigure(fd, &c)
@@ -149,37 +179,36 @@ func (d *Device) Grow(size int64) error {
 // at each new one, and a detached mount goes with its last open file.
 const releaseTimeout = 5 * time.Second
 
-// Close gives the device back. It is an error when something still uses it;
-// it is cleared all the same when that ends. Close can be called again.
-func (d *Device) Close() error {
+// Detach gives the device up, and removes a file that Loop made. The device is
+// cleared now or when the last that uses it ends: that is what Close waits for.
+func (d *Device) Detach() error {
 	if d.loop == nil {
 		return nil
 	}
-	backing := filepath.Join("/sys/block", filepath.Base(d.Path), "loop/backing_file")
 	d.loop.Close()
 	d.loop = nil
-	var err error
-	if d.made {
-		err = os.Remove(d.File)
-		if errors.Is(err, os.ErrNotExist) {
-			err = nil
-		}
+	if !d.made {
+		return nil
 	}
-	for end := time.Now().Add(releaseTimeout); ; time.Sleep(2 * time.Millisecond) {
-		name, readErr := os.ReadFile(backing)
-		file := strings.TrimSuffix(strings.TrimSpace(string(name)), " (deleted)")
-		if readErr != nil || file != absolute(d.File) {
-			return err
-		}
-		if time.Now().After(end) {
-			return errors.Join(err, fmt.Errorf("%s on %s is still used %v after it was closed: by a process or by a mount in another namespace", d.Path, d.File, releaseTimeout))
-		}
+	if err := os.Remove(d.File); !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
+	return nil
 }
 
-func absolute(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
+// Close is Detach, and an error where the device is still in use after a while.
+// It can be called again.
+func (d *Device) Close() error {
+	err := d.Detach()
+	backing := filepath.Join("/sys/block", filepath.Base(d.Path), "loop/backing_file")
+	for end := time.Now().Add(releaseTimeout); d.File != ""; time.Sleep(2 * time.Millisecond) {
+		name, readErr := os.ReadFile(backing)
+		if readErr != nil || strings.TrimSuffix(strings.TrimSpace(string(name)), " (deleted)") != resolved(d.File) {
+			break
+		}
+		if time.Now().After(end) {
+			return errors.Join(err, fmt.Errorf("%s on %s is still in use %v after it was given up: by a process or by a mount in another namespace", d.Path, d.File, releaseTimeout))
+		}
 	}
-	return path
+	return err
 }

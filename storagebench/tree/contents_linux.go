@@ -22,7 +22,8 @@ func Contents(to, from *os.File, size int64) error {
 		if at >= size {
 			return to.Truncate(size) // also the hole at the end
 		}
-		n, err := from.ReadAt(buffer[:min(int64(len(buffer)), size-at)], at)
+		end := hole(from, at, size)
+		n, err := from.ReadAt(buffer[:min(int64(len(buffer)), end-at)], at)
 		if n == 0 {
 			if err == io.EOF {
 				return io.ErrUnexpectedEOF
@@ -48,6 +49,15 @@ func nextData(f *os.File, at, size int64) int64 {
 		return at
 	}
 	return next
+}
+
+// hole is where the data that is at an offset ends.
+func hole(f *os.File, at, size int64) int64 {
+	end, err := unix.Seek(int(f.Fd()), at, unix.SEEK_HOLE)
+	if err != nil || end <= at {
+		return size
+	}
+	return min(end, size)
 }
 
 // sameContents compares two regular files of one size.

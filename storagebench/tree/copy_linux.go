@@ -116,7 +116,7 @@ func copyLink(to, from string) error {
 func lstat(name string) (*unix.Stat_t, error) {
 	var st unix.Stat_t
 	switch err := unix.Lstat(name, &st); {
-	case err == unix.ENOENT:
+	case err == unix.ENOENT, err == unix.ENOTDIR: // in base, what is above it may be a file
 		return nil, nil
 	case err != nil:
 		return nil, &fs.PathError{Op: "lstat", Path: name, Err: err}
@@ -161,7 +161,7 @@ func copyAttributes(to, from string, st *unix.Stat_t) error {
 		return err
 	}
 	for _, name := range names {
-		value, err := xattr(from, name)
+		value, err := readXattr(from, name)
 		if err != nil {
 			return err
 		}

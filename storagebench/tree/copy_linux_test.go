@@ -43,7 +43,7 @@ func TestCopyCapability(t *testing.T) {
 	capability := []byte{1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 	try(t, unix.Lsetxattr(from+"/ping", "security.capability", capability, 0))
 	try(t, Copy(t.Context(), to, from, Contents))
-	if got, err := xattr(to+"/ping", "security.capability"); err != nil || string(got) != string(capability) {
+	if got, err := readXattr(to+"/ping", "security.capability"); err != nil || string(got) != string(capability) {
 		t.Errorf("got %v, %v", got, err)
 	}
 }

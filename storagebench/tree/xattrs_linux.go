@@ -35,7 +35,7 @@ func xattrs(name string) ([]string, error) {
 	return names, nil
 }
 
-func xattr(name, attr string) ([]byte, error) {
+func readXattr(name, attr string) ([]byte, error) {
 	value, err := grown(func(b []byte) (int, error) { return unix.Lgetxattr(name, attr, b) })
 	if err != nil {
 		return nil, fmt.Errorf("getxattr %s of %s: %w", attr, name, err)
@@ -72,11 +72,11 @@ func sameXattrs(a, b string) (bool, error) {
 		return false, err
 	}
 	for _, name := range na {
-		va, err := xattr(a, name)
+		va, err := readXattr(a, name)
 		if err != nil {
 			return false, err
 		}
-		vb, err := xattr(b, name)
+		vb, err := readXattr(b, name)
 		if err != nil || !bytes.Equal(va, vb) {
 			return false, err
 		}
