@@ -84,7 +84,7 @@ func (p *thinPool) Import(ctx context.Context, image Image) error {
 		}
 		p.top = volume
 		err = p.with(ctx, volume, device, 0, func(dir string) error {
-			return unpackLayer(ctx, filepath.Join(dir, rootfs), l)
+			return l.unpack(ctx, filepath.Join(dir, rootfs), tree.Apply)
 		})
 	}
 	if err != nil {
@@ -92,15 +92,6 @@ func (p *thinPool) Import(ctx context.Context, image Image) error {
 	}
 	p.mark, err = tree.Now()
 	return err
-}
-
-func unpackLayer(ctx context.Context, dir string, l Layer) error {
-	r, err := l.Open()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return tree.Unpack(ctx, dir, r, tree.Apply)
 }
 
 // with has a volume mounted while do runs, and then everything written.
