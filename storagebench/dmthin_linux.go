@@ -250,13 +250,6 @@ func undoDM(ctx context.Context, name string) error {
 	return removeDM(ctx, c, name+"-", ofDM)
 }
 
-func (o Options) name() string {
-	if o.Name == "" {
-		return fmt.Sprintf("plimsoll-%d", os.Getpid())
-	}
-	return o.Name
-}
-
 func (o Options) record(r Resource) error {
 	if o.Record == nil {
 		return nil

@@ -7,7 +7,7 @@ func Backends() []Backend {
 	return slices.Concat(
 		overlays(),
 		[]Backend{
-			Btrfs{}, XFSReflink{},
+			Btrfs{}, ZFS{}, XFSReflink{},
 			DMThin{}, LVMThin{}, LoopExt4, LoopXFS,
 			vfs{},
 		},

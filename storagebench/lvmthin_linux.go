@@ -88,8 +88,12 @@ func (v *lvmVolumes) lvm(ctx context.Context, command string, args ...string) er
 	return lvm(ctx, v.config, command, args...)
 }
 
+// lvm runs a command to its end: one that is killed may leave devices suspended.
 func lvm(ctx context.Context, config, command string, args ...string) error {
-	_, err := block.Command(ctx, "lvm", append([]string{command, "--yes", "--quiet", "--config", config}, args...)...)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	_, err := block.Command(context.WithoutCancel(ctx), "lvm", append([]string{command, "--yes", "--quiet", "--config", config}, args...)...)
 	return err
 }
 

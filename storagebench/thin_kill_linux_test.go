@@ -3,6 +3,7 @@ package storagebench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -15,6 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/moby/sys/mountinfo"
+
+	"plimsoll/storagebench/dm"
 )
 
 // victim names the environment variable by which this binary is a process to be
@@ -28,6 +31,12 @@ func TestMain(m *testing.M) {
 			os.Stderr.WriteString(err.Error())
 		}
 		os.Exit(1) // it was to be killed
+	}
+	// Where the capability is required the host is ours, and its modules are.
+	if required("dm-thin") && !dm.Loaded() {
+		if out, err := exec.Command("modprobe", "dm_thin_pool").CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "modprobe dm_thin_pool: %v: %s", err, out)
+		}
 	}
 	os.Exit(m.Run())
 }

@@ -36,25 +36,19 @@ func eachThin(t *testing.T, test func(t *testing.T, b Backend, dir, name string)
 	}
 }
 
-// needThinPool loads the module only where the capability is required: then
-// the host is ours.
 func needThinPool(t *testing.T, b Backend) {
 	t.Helper()
-	name := b.Info().Name
-	required := slices.Contains(strings.Split(os.Getenv("PLIMSOLL_REQUIRE"), ","), name)
 	err := b.Probe(t.Context(), t.TempDir())
-	if m := (*Missing)(nil); required && errors.As(err, &m) && m.Fix == "modprobe dm_thin_pool" {
-		if out, err := exec.Command("modprobe", "dm_thin_pool").CombinedOutput(); err != nil {
-			t.Fatalf("modprobe: %v: %s", err, out)
-		}
-		err = b.Probe(t.Context(), t.TempDir())
-	}
-	if err != nil && required {
-		t.Fatalf("this host should have %s (PLIMSOLL_REQUIRE), and has not: %v", name, err)
+	if err != nil && required(b.Info().Name) {
+		t.Fatalf("this host should have %s (PLIMSOLL_REQUIRE), and has not: %v", b.Info().Name, err)
 	}
 	if err != nil {
 		t.Skip(err)
 	}
+}
+
+func required(capability string) bool {
+	return slices.Contains(strings.Split(os.Getenv("PLIMSOLL_REQUIRE"), ","), capability)
 }
 
 // nothingLeft looks for all that a pool can leave, and takes it away.

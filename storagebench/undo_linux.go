@@ -18,6 +18,8 @@ func Undo(ctx context.Context, left []Resource) error {
 			err = undoDM(ctx, r.Name)
 		case "vg":
 			err = undoVG(ctx, r.Name)
+		case "zpool":
+			err = destroyZpool(ctx, r.Name)
 		default:
 			err = errors.New("no such kind of resource")
 		}
