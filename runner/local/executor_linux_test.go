@@ -96,7 +96,7 @@ func workDirOf(t *testing.T) string {
 // runAll runs one round of the profile.
 func runAll(t *testing.T, e *Executor) map[runner.Key]runner.Outcome {
 	t.Helper()
-	plan, err := runner.NewPlan(e.profile, []runner.Host{e.Host()}, 1, nil)
+	plan, err := runner.NewPlan(e.profile, []runner.Host{e.Host(t.Context())}, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
