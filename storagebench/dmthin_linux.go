@@ -62,7 +62,7 @@ func thinMetadata(pool int64) int64 {
 }
 
 // dmVolumes has the pool's device split in two, metadata and data, as LVM
-// does. All devices begin with the name.
+// does.
 type dmVolumes struct {
 	control *dm.Control
 	name    string
@@ -74,13 +74,14 @@ type dmVolumes struct {
 	ids  map[string]uint32 // of volumes, in the pool
 }
 
-func (v *dmVolumes) dmName(part string) string { return v.name + "-" + part }
+func (v *dmVolumes) part(name string) string { return v.name + "-" + name }
 
-// dmUUID marks what is ours, whatever else bears such a name.
-func dmUUID(name, part string) string { return "PLIMSOLL-" + name + "-" + part }
+// ofDM begins a uuid, which says that a device is ours, whatever else bears
+// such a name.
+const ofDM = "PLIMSOLL-"
 
 func (v *dmVolumes) add(part string, t dm.Target) (dm.Info, error) {
-	return v.control.Add(v.dmName(part), dmUUID(v.name, part), t)
+	return v.control.Add(part, ofDM+part, t)
 }
 
 func (v *dmVolumes) build(device *block.Device) error {
@@ -95,7 +96,7 @@ func (v *dmVolumes) build(device *block.Device) error {
 	}
 	v.size = uint64(data / sector)
 	linear := func(part string, start, length int64) (dm.Info, error) {
-		return v.add(part, dm.Target{
+		return v.add(v.part(part), dm.Target{
 			Length: uint64(length / sector), Type: "linear",
 			Params: fmt.Sprintf("%s %d", device.Path, start/sector),
 		})
@@ -113,7 +114,7 @@ func (v *dmVolumes) build(device *block.Device) error {
 	}
 	// error_if_no_space: a full pool would hold writers for a minute first, in
 	// the hope that somebody enlarges it.
-	v.pool, err = v.add("pool", dm.Target{
+	v.pool, err = v.add(v.part("pool"), dm.Target{
 		Length: v.size, Type: "thin-pool",
 		Params: fmt.Sprintf("%s %s %d 0 2 skip_block_zeroing error_if_no_space", m.Number(), d.Number(), blockSize/sector),
 	})
@@ -135,24 +136,23 @@ func (v *dmVolumes) create(ctx context.Context, volume string) (string, error) {
 }
 
 func (v *dmVolumes) snapshot(ctx context.Context, volume, origin string) (string, error) {
-	v.mu.Lock()
-	from := v.ids[origin]
-	v.mu.Unlock()
+	from := v.id(origin)
 	return v.make(ctx, volume, func(id uint32) string { return fmt.Sprintf("create_snap %d %d", id, from) })
 }
 
 func (v *dmVolumes) make(ctx context.Context, volume string, message func(id uint32) string) (string, error) {
 	v.mu.Lock()
-	if _, is := v.ids[volume]; is {
-		v.mu.Unlock()
-		return "", fmt.Errorf("thin volume %s: %w", v.dmName(volume), os.ErrExist)
-	}
+	_, exists := v.ids[volume]
 	id := v.next
-	v.next++
-	v.ids[volume] = id
+	if !exists {
+		v.ids[volume] = id
+		v.next++
+	}
 	v.mu.Unlock()
-	err := v.control.Message(v.dmName("pool"), message(id))
-	if err != nil {
+	if exists {
+		return "", fmt.Errorf("thin volume %s of %s: %w", volume, v.name, os.ErrExist)
+	}
+	if err := v.control.Message(v.part("pool"), message(id)); err != nil {
 		v.forget(volume)
 		return "", err
 	}
@@ -163,17 +163,29 @@ func (v *dmVolumes) make(ctx context.Context, volume string, message func(id uin
 	return device, nil
 }
 
+func (v *dmVolumes) id(volume string) uint32 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.ids[volume]
+}
+
 func (v *dmVolumes) forget(volume string) {
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	delete(v.ids, volume)
-	v.mu.Unlock()
+}
+
+// numbered is the name of a volume's device. One that was taken from its users
+// may still bear its own when there is another volume with that name.
+func (v *dmVolumes) numbered(volume string) string {
+	return v.part(fmt.Sprintf("%d-%s", v.id(volume), volume))
 }
 
 func (v *dmVolumes) activate(_ context.Context, volume string) (string, error) {
-	v.mu.Lock()
-	id := v.ids[volume]
-	v.mu.Unlock()
-	i, err := v.add(volume, dm.Target{Length: v.size, Type: "thin", Params: fmt.Sprintf("%s %d", v.pool.Number(), id)})
+	i, err := v.add(v.numbered(volume), dm.Target{
+		Length: v.size, Type: "thin",
+		Params: fmt.Sprintf("%s %d", v.pool.Number(), v.id(volume)),
+	})
 	return i.Path(), err
 }
 
@@ -181,13 +193,13 @@ func (v *dmVolumes) activate(_ context.Context, volume string) (string, error) {
 const patience = 5 * time.Second
 
 func (v *dmVolumes) deactivate(ctx context.Context, volume string) error {
-	return v.control.Remove(ctx, v.dmName(volume), patience)
+	return v.control.Remove(ctx, v.numbered(volume), patience)
 }
 
 func (v *dmVolumes) remove(ctx context.Context, volume string, used bool) error {
 	var err error
 	if used {
-		err = v.control.Drop(v.dmName(volume))
+		err = v.control.Drop(v.numbered(volume))
 	} else {
 		err = v.deactivate(ctx, volume)
 	}
@@ -198,17 +210,14 @@ func (v *dmVolumes) remove(ctx context.Context, volume string, used bool) error 
 }
 
 func (v *dmVolumes) delete(volume string) error {
-	v.mu.Lock()
-	id := v.ids[volume]
-	v.mu.Unlock()
-	err := v.control.Message(v.dmName("pool"), fmt.Sprintf("delete %d", id))
+	err := v.control.Message(v.part("pool"), fmt.Sprintf("delete %d", v.id(volume)))
 	if err == nil {
 		v.forget(volume)
 	}
 	return err
 }
 
-func (v *dmVolumes) usage() (dm.ThinUsage, error) { return thinUsage(v.control, v.dmName("pool")) }
+func (v *dmVolumes) usage() (dm.ThinUsage, error) { return thinUsage(v.control, v.part("pool")) }
 
 func thinUsage(c *dm.Control, pool string) (dm.ThinUsage, error) {
 	status, err := c.Status(pool)
@@ -222,7 +231,10 @@ func thinUsage(c *dm.Control, pool string) (dm.ThinUsage, error) {
 }
 
 func (v *dmVolumes) close(ctx context.Context) error {
-	return errors.Join(removeDM(ctx, v.control, v.name+"-", dmUUID(v.name, "")), v.control.Close())
+	if err := removeDM(ctx, v.control, v.part(""), ofDM); err != nil {
+		return err
+	}
+	return v.control.Close()
 }
 
 // undoDM removes the devices of a dm-thin pool that a kill left.
@@ -235,7 +247,7 @@ func undoDM(ctx context.Context, name string) error {
 		return err
 	}
 	defer c.Close()
-	return removeDM(ctx, c, name+"-", dmUUID(name, ""))
+	return removeDM(ctx, c, name+"-", ofDM)
 }
 
 func (o Options) record(r Resource) error {

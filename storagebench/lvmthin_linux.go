@@ -7,7 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"plimsoll/storagebench/block"
 	"plimsoll/storagebench/dm"
@@ -67,7 +71,7 @@ func lvmConfig(devices ...string) string {
 	return `devices { use_devicesfile=0 filter=` + filter + ` global_filter=` + filter +
 		` obtain_device_list_from_udev=0 external_device_info_source="none" }` +
 		` global { event_activation=0 use_lvmpolld=0 thin_check_executable="" }` +
-		` activation { udev_sync=0 udev_rules=0 verify_udev_operations=0 monitoring=0 thin_pool_autoextend_threshold=100 }` +
+		` activation { udev_sync=0 udev_rules=0 verify_udev_operations=0 monitoring=0 thin_pool_autoextend_threshold=100 error_when_full=1 }` +
 		` backup { backup=0 archive=0 }`
 }
 
@@ -77,14 +81,19 @@ type lvmVolumes struct {
 	config  string
 	device  *block.Device
 	size    int64 // of the pool's data, and of each volume, in bytes
+	gone    atomic.Int32
 }
 
 func (v *lvmVolumes) lvm(ctx context.Context, command string, args ...string) error {
 	return lvm(ctx, v.config, command, args...)
 }
 
+// lvm runs a command to its end: one that is killed may leave devices suspended.
 func lvm(ctx context.Context, config, command string, args ...string) error {
-	_, err := block.Command(ctx, "lvm", append([]string{command, "--yes", "--quiet", "--config", config}, args...)...)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	_, err := block.Command(context.WithoutCancel(ctx), "lvm", append([]string{command, "--yes", "--quiet", "--config", config}, args...)...)
 	return err
 }
 
@@ -99,13 +108,17 @@ func (v *lvmVolumes) build(ctx context.Context) error {
 	// All that is left, as dm-thin has it: the volume group's own metadata take
 	// 1 MiB, and extents are whole.
 	err = v.lvm(ctx, "lvcreate", "--type", "thin-pool", "--name", "pool", "--extents", "100%FREE",
-		"--chunksize", fmt.Sprintf("%db", blockSize), "--zero", "n", "--errorwhenfull", "y",
+		"--chunksize", fmt.Sprintf("%db", blockSize), "--zero", "n",
 		"--poolmetadatasize", fmt.Sprintf("%db", thinMetadata(size)), "--poolmetadataspare", "n", v.group)
 	if err != nil {
 		return err
 	}
-	u, err := v.usage()
-	v.size = u.DataTotal * u.BlockSize
+	out, err := block.Command(ctx, "lvm", "lvs", "--config", v.config, "--noheadings", "--options", "lv_size",
+		"--units", "b", "--nosuffix", v.group+"/pool")
+	if err != nil {
+		return err
+	}
+	v.size, err = strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
 	return err
 }
 
@@ -145,15 +158,17 @@ func (v *lvmVolumes) deactivate(ctx context.Context, volume string) error {
 	return v.lvm(ctx, "lvchange", "--activate", "n", v.group+"/"+volume)
 }
 
-// remove: LVM lets nobody remove what is used. Its users then get errors, and
-// the volume its new name, so that it can be removed at the end.
+// remove: LVM removes nothing that is open. Such a volume's users get errors
+// from now on, and it stays under another name until the group goes.
 func (v *lvmVolumes) remove(ctx context.Context, volume string, used bool) error {
-	if used {
-		if err := v.control.Drop(lvmDM(v.group, volume)); err != nil {
-			return err
-		}
+	if !used {
+		return v.lvm(ctx, "lvremove", "--force", v.group+"/"+volume)
 	}
-	return v.lvm(ctx, "lvremove", "--force", v.group+"/"+volume)
+	gone := fmt.Sprintf("gone%d", v.gone.Add(1))
+	if err := v.lvm(ctx, "lvrename", v.group, volume, gone); err != nil {
+		return err
+	}
+	return v.control.Drop(lvmDM(v.group, gone))
 }
 
 func (v *lvmVolumes) usage() (dm.ThinUsage, error) {
@@ -165,7 +180,10 @@ func (v *lvmVolumes) close(ctx context.Context) error {
 	if v.device.File == "" { // the user's
 		err = errors.Join(err, v.lvm(ctx, "pvremove", "--force", "--force", v.device.Path))
 	}
-	return errors.Join(err, v.control.Close())
+	if err != nil {
+		return err
+	}
+	return v.control.Close()
 }
 
 // lvmDM is what the device mapper calls a volume: dm_build_dm_name in libdm.
@@ -185,34 +203,65 @@ func undoVG(ctx context.Context, group string) error {
 		return err
 	}
 	defer c.Close()
+	if err := lvmIdle(ctx, group); err != nil {
+		return err
+	}
 	return undoVolumes(ctx, c, lvmConfig(), group)
 }
 
+// lvmIdle waits for commands about a group that have outlived who started them:
+// they could make what is being removed.
+func lvmIdle(ctx context.Context, group string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil {
+			return err
+		}
+		busy := slices.ContainsFunc(files, func(file string) bool {
+			text, _ := os.ReadFile(file) // gone by now, perhaps
+			program, args, _ := strings.Cut(string(text), "\x00")
+			return filepath.Base(program) == "lvm" && slices.ContainsFunc(strings.Split(args, "\x00"), func(arg string) bool {
+				return arg == group || strings.HasPrefix(arg, group+"/")
+			})
+		})
+		if !busy {
+			return nil
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("volume group %s: an lvm command is still running: %w", group, ctx.Err())
+		}
+	}
+}
+
 // undoVolumes has LVM remove the group. Where it cannot, since its device is
-// gone or a volume is used, the device mapper does, and what LVM would have
-// removed of its own in /dev goes too.
+// gone, a volume is used or a command was killed half way, the device mapper
+// does first; and what LVM would have removed of its own in /dev goes too.
 func undoVolumes(ctx context.Context, c *dm.Control, config, group string) error {
 	const ofLVM = "LVM-" // UUID_PREFIX in LVM's dev_manager.c
 	prefix := lvmDM(group, "")
-	devices, err := matching(c, prefix, ofLVM)
-	if err != nil {
+	if _, err := detached(c, prefix, ofLVM); err != nil {
 		return err
 	}
-	if err := unmountAll(devices); err != nil {
+	remove := func() error {
+		err := lvm(ctx, config, "vgremove", "--force", "--force", group)
+		if err != nil && strings.Contains(err.Error(), `"`+group+`" not found`) {
+			return nil
+		}
 		return err
 	}
-	lvmErr := lvm(ctx, config, "vgremove", "--force", "--force", group)
-	if lvmErr != nil && strings.Contains(lvmErr.Error(), `"`+group+`" not found`) {
-		lvmErr = nil
-	}
+	errs := []error{remove()}
 	if err := removeDM(ctx, c, prefix, ofLVM); err != nil {
-		return errors.Join(lvmErr, err)
+		return errors.Join(append(errs, err)...)
 	}
-	nodes, err := filepath.Glob("/dev/mapper/" + prefix + "*")
-	if err != nil {
-		return err
+	if errs[0] != nil {
+		errs[0] = remove()
 	}
-	errs := []error{os.RemoveAll("/dev/" + group)}
+	nodes, err := filepath.Glob("/dev/mapper/" + prefix + `[^\-]*`)
+	errs = append(errs, err, os.RemoveAll("/dev/"+group))
 	for _, n := range nodes {
 		errs = append(errs, os.Remove(n))
 	}

@@ -19,11 +19,8 @@ import (
 // the pool they are of, with what is mounted from them. What somebody still has
 // open is taken from him: see [dm.Control.Drop].
 func removeDM(ctx context.Context, c *dm.Control, name, uuid string) error {
-	devices, err := matching(c, name, uuid)
+	devices, err := detached(c, name, uuid)
 	if err != nil {
-		return err
-	}
-	if err := unmountAll(devices); err != nil {
 		return err
 	}
 	if devices, err = removeAll(ctx, c, devices, patience); err != nil || len(devices) == 0 {
@@ -53,6 +50,25 @@ type dmDevice struct {
 	info dm.Info
 }
 
+// detached gives the devices once nothing is mounted from them. One that a
+// killed program had suspended runs first: unmounting writes.
+func detached(c *dm.Control, name, uuid string) ([]dmDevice, error) {
+	devices, err := matching(c, name, uuid)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range devices {
+		if d.info.Suspended && d.info.Table {
+			if err := c.Resume(d.name); err != nil && !errors.Is(err, unix.ENXIO) {
+				return nil, err
+			}
+		}
+	}
+	return devices, unmountAll(devices)
+}
+
+// matching: what follows the name begins with no dash, which would be part of a
+// longer name (of a volume group: two dashes stand for one).
 func matching(c *dm.Control, name, uuid string) ([]dmDevice, error) {
 	names, err := c.List()
 	if err != nil {
@@ -60,7 +76,7 @@ func matching(c *dm.Control, name, uuid string) ([]dmDevice, error) {
 	}
 	var all []dmDevice
 	for _, n := range names {
-		if !strings.HasPrefix(n, name) {
+		if rest, ok := strings.CutPrefix(n, name); !ok || strings.HasPrefix(rest, "-") {
 			continue
 		}
 		i, err := c.Info(n)

@@ -52,6 +52,7 @@ type thinPool struct {
 
 	mu     sync.Mutex
 	clones map[string]string // id to root
+	closed bool
 }
 
 // rootfs is where the root is in a volume: ext4 has a lost+found of its own.
@@ -83,7 +84,7 @@ func (p *thinPool) Import(ctx context.Context, image Image) error {
 		}
 		p.top = volume
 		err = p.with(ctx, volume, device, 0, func(dir string) error {
-			return unpackLayer(ctx, filepath.Join(dir, rootfs), l)
+			return l.unpack(ctx, filepath.Join(dir, rootfs), tree.Apply)
 		})
 	}
 	if err != nil {
@@ -91,15 +92,6 @@ func (p *thinPool) Import(ctx context.Context, image Image) error {
 	}
 	p.mark, err = tree.Now()
 	return err
-}
-
-func unpackLayer(ctx context.Context, dir string, l Layer) error {
-	r, err := l.Open()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return tree.Unpack(ctx, dir, r, tree.Apply)
 }
 
 // with has a volume mounted while do runs, and then everything written.
@@ -116,26 +108,59 @@ func (p *thinPool) with(ctx context.Context, volume, device string, flags uintpt
 		}
 		err = errors.Join(err, block.Unmount(dir))
 	}
-	return errors.Join(err, os.Remove(dir), p.volumes.deactivate(ctx, volume))
+	return errors.Join(err, os.Remove(dir), p.volumes.deactivate(context.WithoutCancel(ctx), volume))
 }
 
-func (p *thinPool) Clone(ctx context.Context, id string) (root string, err error) {
-	device, err := p.volumes.snapshot(ctx, "c-"+id, p.top)
+func (p *thinPool) Clone(ctx context.Context, id string) (string, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
+	p.mu.Lock()
+	_, taken := p.clones[id]
+	if !taken {
+		p.clones[id] = "" // in the making
+	}
+	p.mu.Unlock()
+	if taken {
+		return "", fmt.Errorf("clone %s is there already", id)
+	}
+	root, err := p.clone(ctx, id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if err != nil {
+		delete(p.clones, id)
 		return "", p.explain(fmt.Errorf("clone %s: %w", id, err))
+	}
+	p.clones[id] = root
+	return root, nil
+}
+
+func (p *thinPool) clone(ctx context.Context, id string) (root string, err error) {
+	device, err := p.volumes.snapshot(ctx, volumeOf(id), p.top)
+	if err != nil {
+		return "", err
 	}
 	at := p.at(id)
 	if err = os.MkdirAll(at, 0o755); err == nil {
 		err = block.Mount(device, at, p.fs.Type, p.fs.Flags, p.fs.Data)
 	}
 	if err != nil {
-		return "", p.explain(errors.Join(err, os.Remove(at), p.volumes.remove(ctx, "c-"+id, false)))
+		return "", errors.Join(err, os.Remove(at), p.volumes.remove(context.WithoutCancel(ctx), volumeOf(id), false))
 	}
-	root = filepath.Join(at, rootfs)
+	return filepath.Join(at, rootfs), nil
+}
+
+// volumeOf keeps clones and layers apart.
+func volumeOf(id string) string { return "c-" + id }
+
+// root is that of a clone that is there.
+func (p *thinPool) root(id string) (string, error) {
 	p.mu.Lock()
-	p.clones[id] = root
-	p.mu.Unlock()
-	return root, nil
+	defer p.mu.Unlock()
+	if p.clones[id] == "" {
+		return "", fmt.Errorf("clone %q is not there", id)
+	}
+	return p.clones[id], nil
 }
 
 func (p *thinPool) at(id string) string { return filepath.Join(p.dir, "clones", id) }
@@ -143,38 +168,48 @@ func (p *thinPool) at(id string) string { return filepath.Join(p.dir, "clones", 
 // Diff looks at the image's volume beside the clone: a thin pool knows which
 // blocks differ, not of which files they are.
 func (p *thinPool) Diff(ctx context.Context, id string) (changes []Change, err error) {
+	root, err := p.root(id)
+	if err != nil {
+		return nil, err
+	}
 	device, err := p.volumes.activate(ctx, p.top)
 	if err != nil {
 		return nil, p.explain(err)
 	}
 	err = p.with(ctx, p.top, device, unix.MS_RDONLY, func(image string) error {
 		var err error
-		changes, err = tree.CompareSince(ctx, filepath.Join(image, rootfs), filepath.Join(p.at(id), rootfs), p.mark)
+		changes, err = tree.CompareSince(ctx, filepath.Join(image, rootfs), root, p.mark)
 		return err
 	})
 	return changes, err
 }
 
 func (p *thinPool) Remove(ctx context.Context, id string) error {
-	p.mu.Lock()
-	delete(p.clones, id)
-	p.mu.Unlock()
+	if _, err := p.root(id); err != nil {
+		return err
+	}
 	used, err := unmount(p.at(id))
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.volumes.remove(ctx, "c-"+id, used), os.Remove(p.at(id)))
+	if err := errors.Join(p.volumes.remove(ctx, volumeOf(id), used), os.Remove(p.at(id))); err != nil {
+		return p.explain(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.clones, id)
+	return nil
 }
 
 // unmount says whether a mount was in use, and is only detached: then its
-// device is not free.
+// device is not free. Where nothing is mounted it does nothing.
 func unmount(dir string) (used bool, err error) {
 	err = unix.Unmount(dir, unix.UMOUNT_NOFOLLOW)
 	if errors.Is(err, unix.EBUSY) {
 		used = true
 		err = unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.EINVAL) {
 		return used, fmt.Errorf("unmount %s: %w", dir, err)
 	}
 	return used, nil
@@ -207,23 +242,22 @@ func (p *thinPool) explain(err error) error {
 }
 
 func (p *thinPool) Close() error {
-	ctx := context.Background()
+	if p.closed {
+		return nil
+	}
 	var errs []error
-	for _, pattern := range []string{"image", "clones/*"} {
+	for _, pattern := range []string{"image", "clones/*", "clones"} {
 		dirs, err := filepath.Glob(filepath.Join(p.dir, pattern))
 		errs = append(errs, err)
 		for _, d := range dirs {
-			if _, err := unmount(d); err != nil && !errors.Is(err, unix.EINVAL) { // EINVAL: nothing is mounted there
-				errs = append(errs, err)
-			}
-			errs = append(errs, os.Remove(d))
+			_, err := unmount(d)
+			errs = append(errs, err, os.Remove(d))
 		}
 	}
-	errs = append(errs, p.volumes.close(ctx), p.device.Close())
-	if err := os.Remove(filepath.Join(p.dir, "clones")); !errors.Is(err, os.ErrNotExist) {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	errs = append(errs, p.volumes.close(context.Background()), p.device.Close())
+	err := errors.Join(errs...)
+	p.closed = err == nil
+	return err
 }
 
 // thinDevice is what a pool stands on.

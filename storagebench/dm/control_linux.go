@@ -62,7 +62,9 @@ func (c *Control) List() ([]string, error) {
 type Info struct {
 	UUID         string
 	Major, Minor uint32
-	Opens        int // by file systems, programs and other tables
+	Opens        int  // by file systems, programs and other tables
+	Suspended    bool // what is asked of it waits
+	Table        bool // it has one in use
 }
 
 // Path is the node that devtmpfs has made.
@@ -75,7 +77,9 @@ func info(head unix.DmIoctl) Info {
 	return Info{
 		UUID:  text(head.Uuid[:]),
 		Major: unix.Major(head.Dev), Minor: unix.Minor(head.Dev),
-		Opens: int(head.Open_count),
+		Opens:     int(head.Open_count),
+		Suspended: head.Flags&unix.DM_SUSPEND_FLAG != 0,
+		Table:     head.Flags&unix.DM_ACTIVE_PRESENT_FLAG != 0,
 	}
 }
 

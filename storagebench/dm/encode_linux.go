@@ -60,8 +60,11 @@ func decode(buf []byte) (head unix.DmIoctl, data []byte, err error) {
 	if _, err := binary.Decode(buf, binary.NativeEndian, &head); err != nil {
 		return head, nil, err
 	}
-	if head.Data_start > head.Data_size || int(head.Data_size) > len(buf) {
-		return head, nil, fmt.Errorf("data from %d to %d of %d bytes", head.Data_start, head.Data_size, len(buf))
+	if int64(head.Data_size) > int64(len(buf)) {
+		return head, nil, fmt.Errorf("%d bytes of data where there is room for %d", head.Data_size, len(buf))
+	}
+	if head.Data_size <= head.Data_start { // 305, where the head's own padding begins, when there is none
+		return head, nil, nil
 	}
 	return head, buf[head.Data_start:head.Data_size], nil
 }
@@ -96,27 +99,25 @@ func encodeMessage(text string) []byte {
 // the first, otherwise than in a table that is loaded.
 func parseTable(data []byte, count uint32) ([]Target, error) {
 	var table []Target
-	at := 0
-	for range count {
+	for at, end := 0, 0; len(table) < int(count); at = end {
 		var spec unix.DmTargetSpec
-		if at < 0 || at > len(data) {
-			return nil, fmt.Errorf("target at %d of %d bytes", at, len(data))
+		if _, err := binary.Decode(data[at:], binary.NativeEndian, &spec); err != nil {
+			return nil, fmt.Errorf("target %d: %w", len(table), err)
 		}
-		n, err := binary.Decode(data[at:], binary.NativeEndian, &spec)
-		if err != nil {
-			return nil, err
+		end = int(spec.Next)
+		if end < at+unix.SizeofDmTargetSpec || end > len(data) {
+			return nil, fmt.Errorf("target %d, at %d of %d bytes, ends at %d", len(table), at, len(data), end)
 		}
 		table = append(table, Target{
 			Start: spec.Sector_start, Length: spec.Length,
-			Type: text(spec.Target_type[:]), Params: text(data[at+n:]),
+			Type: text(spec.Target_type[:]), Params: text(data[at+unix.SizeofDmTargetSpec : end]),
 		})
-		at = int(spec.Next)
 	}
 	return table, nil
 }
 
-// parseNames reads the data of DM_LIST_DEVICES. A list of none is one entry
-// without a device.
+// parseNames reads the data of DM_LIST_DEVICES. A list of none is no data, or
+// before Linux 5.12 one entry without a device.
 func parseNames(data []byte) ([]string, error) {
 	var names []string
 	err := records(data, 12, func(record []byte) {
@@ -148,18 +149,25 @@ func records(data []byte, head int, each func([]byte)) error {
 	if head == 12 {
 		offset = 8
 	}
+	if len(data) == 0 {
+		return nil
+	}
 	for {
 		if len(data) < head {
 			return fmt.Errorf("entry of %d bytes, want %d at the least", len(data), head)
 		}
-		each(data)
 		next := binary.NativeEndian.Uint32(data[offset:])
-		if next == 0 {
-			return nil
-		}
 		if uint64(next) > uint64(len(data)) {
 			return fmt.Errorf("next entry at %d of %d bytes", next, len(data))
 		}
+		if next == 0 {
+			each(data)
+			return nil
+		}
+		if int(next) < head {
+			return fmt.Errorf("next entry at %d, within the head of this one", next)
+		}
+		each(data[:next])
 		data = data[next:]
 	}
 }
