@@ -127,14 +127,14 @@ var Catalogue = []WorkloadType{
 	},
 	{
 		Name: "large_change", OnStorage: true,
-		Help:   "change one byte of a large file of the image: the first time (large_change), again (large_change_again), and how many bytes are written for it (write_amplification)",
+		Help:   "change one byte of a large file of the image: the first time (large_change), again (large_change_again), how many bytes are written for it (write_amplification), and change its mode alone (chmod)",
 		Params: []Param{fileParam},
 	},
 	{
 		Name: "churn", OnStorage: true,
-		Help: "make small files (create), rename files of the image (rename) and delete them (unlink)",
+		Help: "make small files (create), rename files of the image (rename), delete others (unlink), and rename a directory as mv does (rename_directory)",
 		Params: imageParams(
-			Param{Name: "changes", Kind: Integer, Default: "200", Min: 1, Max: 1_000_000, Help: "files for each of these"}),
+			Param{Name: "changes", Kind: Integer, Default: "200", Min: 1, Max: 1_000_000, Help: "files for each of these; the image must have twice as many that are small"}),
 	},
 	{
 		Name: "diff", OnStorage: true,
@@ -144,14 +144,14 @@ var Catalogue = []WorkloadType{
 	},
 	{
 		Name: "page_cache", OnStorage: true,
-		Help: "read a file of the image in one clone after another: what each clone after the first adds to the page cache (page_cache_per_clone), and has read from the device (device_read_per_clone)",
+		Help: "read a file of the image in one clone after another: what each clone after the first adds to the page cache (page_cache_per_clone), and has read from the device (device_read_per_clone), by read(2) and through a mapping",
 		Params: []Param{fileParam,
-			{Name: "clones", Kind: Integer, Default: "4", Min: 2, Max: 1024, Help: "clones that read it"},
-			{Name: "by", Kind: Choice, Default: "read", Choices: []string{"read", "mmap"}, Help: "read(2), or mmap(2) and a touch of every page"}},
+			{Name: "clones", Kind: Integer, Default: "3", Min: 2, Max: 1024, Help: "clones that read it, one after another"}},
 	},
 	{
 		Name: "quirks", OnStorage: true,
-		Help: "what a program in a clone would take for granted on a plain file system, and whether it holds: quirk/NAME is 1 if so, 0 if not",
+		Help:   "what a program in a clone would take for granted on a plain file system, and whether it holds: quirk/NAME is 1 if so, 0 if not",
+		Params: imageParams(),
 	},
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -110,23 +111,12 @@ type Usage struct {
 
 // Usage writes back what is dirty, and counts.
 func (g *Ground) Usage() (Usage, error) {
-	dir, err := os.Open(g.Dir)
+	u := Usage{Counters: Counters{Read: -1, Written: -1}}
+	used, free, err := g.settled()
 	if err != nil {
-		return Usage{}, err
+		return u, err
 	}
-	defer dir.Close()
-	if err := unix.Syncfs(int(dir.Fd())); err != nil {
-		return Usage{}, fmt.Errorf("syncfs %s: %w", g.Dir, err)
-	}
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(dir.Fd()), &st); err != nil {
-		return Usage{}, fmt.Errorf("statfs %s: %w", g.Dir, err)
-	}
-	u := Usage{
-		Used:     int64(st.Blocks-st.Bfree)*st.Bsize - g.empty,
-		Free:     int64(st.Bavail) * st.Bsize,
-		Counters: Counters{Read: -1, Written: -1},
-	}
+	u.Used, u.Free = used-g.empty, free
 	if g.Device != nil {
 		u.Counters, err = g.Device.Counters()
 		return u, err
@@ -135,6 +125,40 @@ func (g *Ground) Usage() (Usage, error) {
 		u.Counters = c
 	}
 	return u, nil
+}
+
+// settled waits until what is used stays the same for a moment: what was
+// removed may be given back in the background, as xfs does since Linux 5.14
+// ("deferred inode inactivation"). Others may write to a place for ever.
+func (g *Ground) settled() (used, free int64, err error) {
+	used = -1
+	for end := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if err := Sync(g.Dir); err != nil {
+			return 0, 0, err
+		}
+		var st unix.Statfs_t
+		if err := unix.Statfs(g.Dir, &st); err != nil {
+			return 0, 0, fmt.Errorf("statfs %s: %w", g.Dir, err)
+		}
+		before := used
+		used, free = int64(st.Blocks-st.Bfree)*st.Bsize, int64(st.Bavail)*st.Bsize
+		if used == before || time.Now().After(end) {
+			return used, free, nil
+		}
+	}
+}
+
+// Sync writes back what is dirty in the file system that dir is on.
+func Sync(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return fmt.Errorf("syncfs %s: %w", dir, err)
+	}
+	return nil
 }
 
 // Close takes the ground away, with all that is on it. It can be called again.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +30,13 @@ func Loop(ctx context.Context, file string, size int64) (*Device, error) {
 		return nil, err
 	}
 	defer f.Close() // the kernel has a reference of its own
-	d, err := attachNew(ctx, f, size)
+	var d *Device
+	if size > 0 {
+		err = f.Truncate(size)
+	}
+	if err == nil {
+		d, err = attachNew(ctx, f, 0, 0)
+	}
 	if err != nil {
 		if size > 0 {
 			os.Remove(file)
@@ -40,12 +47,34 @@ func Loop(ctx context.Context, file string, size int64) (*Device, error) {
 	return d, nil
 }
 
-func attachNew(ctx context.Context, f *os.File, size int64) (*Device, error) {
-	if size > 0 {
-		if err := f.Truncate(size); err != nil {
-			return nil, err
-		}
+// Slice makes a loop device on a part of a block device, both in bytes. Like
+// Open it refuses a device that is mounted or part of another.
+func Slice(ctx context.Context, device string, offset, size int64) (*Device, error) {
+	if _, err := Open(device); err != nil {
+		return nil, err
 	}
+	f, err := os.OpenFile(device, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, fmt.Errorf("size of %s: %w", device, err)
+	}
+	if offset+size > end {
+		return nil, fmt.Errorf("%s has %d bytes, and bytes %d to %d are wanted: take a larger device, or smaller parts", device, end, offset, offset+size)
+	}
+	d, err := attachNew(ctx, f, uint64(offset), uint64(size))
+	if err != nil {
+		return nil, fmt.Errorf("loop device on %s: %w", device, err)
+	}
+	return d, nil
+}
+
+// attachNew gives a file a loop device that was free; a size of 0 is all that
+// there is from the offset on.
+func attachNew(ctx context.Context, f *os.File, offset, size uint64) (*Device, error) {
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w (modprobe loop; CONFIG_BLK_DEV_LOOP; /dev/loop-control must be there)", err)
@@ -56,7 +85,7 @@ func attachNew(ctx context.Context, f *os.File, size int64) (*Device, error) {
 		if err != nil {
 			return nil, fmt.Errorf("LOOP_CTL_GET_FREE: %w", err)
 		}
-		d, err := attach(fmt.Sprintf("/dev/loop%d", free), f)
+		d, err := attach(fmt.Sprintf("/dev/loop%d", free), f, offset, size)
 		// Free is what it was then: another process may have been quicker.
 		if !errors.Is(err, unix.EBUSY) || ctx.Err() != nil {
 			return d, err
@@ -64,13 +93,13 @@ func attachNew(ctx context.Context, f *os.File, size int64) (*Device, error) {
 	}
 }
 
-func attach(path string, f *os.File) (*Device, error) {
+func attach(path string, f *os.File, offset, size uint64) (*Device, error) {
 	loop, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w (devtmpfs makes it; or mknod by hand, block major 7)", err)
 	}
 	d := &Device{Path: path, loop: loop}
-	if err := d.configure(f); err != nil {
+	if err := d.configure(f, offset, size); err != nil {
 		loop.Close()
 		return nil, err
 	}
@@ -90,9 +119,10 @@ func attach(path string, f *os.File) (*Device, error) {
 	return d, nil
 }
 
-func (d *Device) configure(f *os.File) error {
+func (d *Device) configure(f *os.File, offset, size uint64) error {
 	fd := int(d.loop.Fd())
 	c := unix.LoopConfig{Fd: uint32(f.Fd()), Size: sectorFor(f)}
+	c.Info.Offset, c.Info.Sizelimit = offset, size
 	c.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO
 	copy(c.Info.File_name[:len(c.Info.File_name)-1], f.Name())
 	err := unix.IoctlLoopConfigure(fd, &c)

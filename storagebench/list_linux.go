@@ -1,0 +1,23 @@
+package storagebench
+
+import "slices"
+
+// Backends lists all, those that a host lacks included: Probe tells.
+func Backends() []Backend {
+	return slices.Concat(
+		overlays(),
+		[]Backend{
+			vfs{},
+		},
+	)
+}
+
+// Find gives a backend by its name.
+func Find(name string) (Backend, bool) {
+	all := Backends()
+	i := slices.IndexFunc(all, func(b Backend) bool { return b.Info().Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return all[i], true
+}
