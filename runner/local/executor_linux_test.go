@@ -319,6 +319,13 @@ func TestCleanUndoesAbandonedRun(t *testing.T) {
 		t.Fatalf("a run that lives was not left alone: %+v, %v", done, err)
 	}
 	name := e.ledger.file.Name()
+	// A killed run is no longer in its leaf either, where it has one.
+	parent := filepath.Dir(filepath.Dir(e.run.Bare().Paths()[0]))
+	if _, err := os.Stat(filepath.Join(parent, cgroup.Prefix+strings.TrimSuffix(filepath.Base(name), ".jsonl")+".harness")); err == nil {
+		if err := os.WriteFile(parent+"/cgroup.procs", []byte("0"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
 	e.ledger.file.Close()
 	done, err := Clean(t.Context())
 	if err != nil || len(done.Undone) == 0 {
