@@ -30,7 +30,8 @@ RELEASE ?= bookworm
 CGROUP ?= v2
 INIT ?=
 test-vm:
-	@$(MAKE) --no-print-directory tools TOOLS="qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.ext4:e2fsprogs xz:xz-utils newuidmap:uidmap"
+	@$(MAKE) --no-print-directory tools TOOLS="qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.ext4:e2fsprogs xz:xz-utils newuidmap:uidmap \
+		dmsetup:dmsetup lvm:lvm2 thin_check:thin-provisioning-tools mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs fuse-overlayfs:fuse-overlayfs"
 	$(GO) run ./internal/vmtest/cmd/vmtest run -release $(RELEASE) -cgroup $(CGROUP) -init "$(INIT)" -timeout 5m -kill-after 15m ./isolate/... ./hostcheck/... ./runner/local ./cmd/checkconfig
 
 measure: tools

@@ -177,6 +177,14 @@ func (c *Container) end(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// reaped says that nothing is left of the processes that we started.
+func (c *Container) reaped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	running := func(p *launch.Process) bool { return !p.Reaped() }
+	return (c.proc == nil || c.proc.Reaped()) && !slices.ContainsFunc(c.execs, running)
+}
+
 // currentJoin is the way into the container's cgroup now: on v1, Freeze may
 // have added the freezer's.
 func (c *Container) currentJoin() cgroup.Join {
@@ -189,6 +197,9 @@ func (c *Container) currentJoin() cgroup.Join {
 // Remove kills what still runs, reaps it and removes the cgroup. It finishes
 // also when ctx has ended: what is half removed is worse.
 func (c *Container) Remove(ctx context.Context) error {
+	if c.reaped() && (c.group == nil || c.group.RemoveIdle()) {
+		return nil // without a timer, and a look into the group
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	err := c.end(ctx)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/launch"
 )
 
 // The measurements in this file hold the engine against testdata/bound.c, a C
@@ -32,8 +33,10 @@ func needMeasure(t *testing.T) {
 
 // Rungs of bound's ladder.
 const (
-	boundBare = 0
-	boundSix  = 8 // six namespaces, overlay root, proc, pivot_root
+	boundBare   = 0
+	boundSix    = 8  // six namespaces, overlay root, proc, pivot_root
+	boundLimits = 9  // the same in cgroups with limits, which are made before and removed after it
+	boundGroups = 10 // the groups alone
 )
 
 // yardstick is bound --serve: one launch for each rung asked for.
@@ -42,12 +45,12 @@ type yardstick struct {
 	out *bufio.Reader
 }
 
-func startYardstick(t *testing.T, rootfs string) *yardstick {
+func startYardstick(t *testing.T, rootfs string, groups ...string) *yardstick {
 	t.Helper()
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "bound")
-	cc(t, "-O2", "-o", bin, "testdata/bound.c")
-	return serveYardstick(t, bin, "--serve", rootfs, dir)
+	cc(t, "-O2", "-Wall", "-o", bin, "testdata/bound.c")
+	return serveYardstick(t, bin, append([]string{"--serve", rootfs, dir}, groups...)...)
 }
 
 func serveYardstick(t *testing.T, bin string, args ...string) *yardstick {
@@ -79,7 +82,7 @@ func cc(t *testing.T, args ...string) {
 // launch takes n launches of a rung: seconds from request to exit, of the last.
 func (y *yardstick) launch(t *testing.T, rung, n int) float64 {
 	t.Helper()
-	io.WriteString(y.in, strings.Repeat(strconv.Itoa(rung), n))
+	io.WriteString(y.in, strings.Repeat(string(rune('0'+rung)), n))
 	var ns float64
 	for range n {
 		line, err := y.out.ReadString('\n')
@@ -214,15 +217,7 @@ func TestMeasureStart(t *testing.T) {
 	needRoot(t)
 	root := image(t)
 	y := startYardstick(t, root)
-	dir := t.TempDir()
-	cc(t, "-O2", "-static", "-nostdlib", "-DWAIT", "-o", dir+"/wait", "testdata/true.c")
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PLIMSOLL_ACT", "serve")
-	ours := serveYardstick(t, self, root, dir)
-	os.Unsetenv("PLIMSOLL_ACT")
+	ours := startServe(t, root)
 	for _, tt := range []struct {
 		name string
 		rung int
@@ -238,6 +233,20 @@ func TestMeasureStart(t *testing.T) {
 				tt.name, gap, median(a)*1e6, median(b)*1e6, median(a)/median(b))
 		}
 	}
+}
+
+// startServe is the engine in a process of its own: see serve.
+func startServe(t *testing.T, root string) *yardstick {
+	t.Helper()
+	dir := t.TempDir()
+	cc(t, "-O2", "-static", "-nostdlib", "-DWAIT", "-o", dir+"/wait", "testdata/true.c")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PLIMSOLL_ACT", "serve")
+	defer os.Unsetenv("PLIMSOLL_ACT")
+	return serveYardstick(t, self, root, dir)
 }
 
 func init() { acts["serve"] = serve }
@@ -263,7 +272,9 @@ func serve() error {
 	if err := e.Keep(Spec{Path: dir + "/wait"}); err != nil {
 		return err
 	}
-	specs := map[byte]Spec{'0' + boundBare: bareTrue(root), '0' + boundSix: sixIn(dir, root)}
+	limited := sixIn(dir, root)
+	limited.Group, limited.Limits = "c", measuredLimits
+	specs := map[byte]Spec{'0' + boundBare: bareTrue(root), '0' + boundSix: sixIn(dir, root), '0' + boundLimits: limited}
 	for _, d := range []string{"merged", "upper", "work"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			return err
@@ -275,19 +286,34 @@ func serve() error {
 		if _, err := os.Stdin.Read(request); err != nil {
 			return nil
 		}
-		c, err := e.Create(specs[request[0]])
-		if err == nil {
-			err = c.Start(ctx)
-		}
+		ns, err := serveOne(ctx, e, specs[request[0]])
 		if err != nil {
 			return err
 		}
-		exit, err := c.Wait(ctx)
-		if err != nil || !exit.OK() {
-			return fmt.Errorf("%v: %w", exit, err)
-		}
-		fmt.Println(exit.At - c.Requested())
+		fmt.Println(ns)
 	}
+}
+
+// serveOne times a container from request to exit, and where it has limits
+// from before its groups are made until they are removed.
+func serveOne(ctx context.Context, e *Engine, s Spec) (int64, error) {
+	begin := launch.Now()
+	c, err := e.Create(s)
+	if err == nil {
+		err = c.Start(ctx)
+	}
+	if err != nil {
+		return 0, err
+	}
+	exit, err := c.Wait(ctx)
+	if err != nil || !exit.OK() {
+		return 0, fmt.Errorf("%v: %w", exit, err)
+	}
+	if s.Group == "" {
+		return exit.At - c.Requested(), nil
+	}
+	err = c.Remove(ctx)
+	return launch.Now() - begin, err
 }
 
 // TestMeasureStamps compares starts with and without the clock readings.

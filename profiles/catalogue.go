@@ -38,7 +38,25 @@ type WorkloadType struct {
 	Name   string
 	Help   string
 	Params []Param
+
+	// OnStorage is set where the harness itself works on a clone that the
+	// storage provides. There is no container: only the storage varies, and
+	// what it is compared with is [PlainCopy].
+	OnStorage bool
 }
+
+// imageParams say what image a workload on storage has its clones of, where the
+// profile names none.
+func imageParams(more ...Param) []Param {
+	return append([]Param{
+		{Name: "layers", Kind: Integer, Default: "8", Min: 1, Max: 500, Help: "layers of the synthetic image"},
+		{Name: "files", Kind: Integer, Default: "1000", Min: 1, Max: 10_000_000, Help: "files in it"},
+		{Name: "size", Kind: Bytes, Default: "32MiB", Min: 1 << 20, Max: 1 << 40, Help: "bytes in its files together"},
+	}, more...)
+}
+
+// fileParam is the file that a workload on storage has its clones of.
+var fileParam = Param{Name: "file", Kind: Bytes, Default: "64MiB", Min: 4096, Max: 1 << 40, Help: "size of the file"}
 
 // Catalogue lists the workloads, in the order in which reports show them.
 var Catalogue = []WorkloadType{
@@ -89,6 +107,51 @@ var Catalogue = []WorkloadType{
 			{Name: "size", Kind: Bytes, Default: "64MiB", Min: 4096, Max: 1 << 44, Help: "size of the file"},
 			{Name: "duration", Kind: Duration, Default: "100ms", Min: 1e6, Max: 3600e9, Help: "least time each measurement runs"},
 		},
+	},
+	{
+		Name: "import", OnStorage: true,
+		Help:   "take an image over into a pool of its own (import), and what that occupies (disk_per_image)",
+		Params: imageParams(),
+	},
+	{
+		Name: "provision", OnStorage: true,
+		Help: "clone an image and mount the clone (provision), what that occupies (disk_per_clone), and take it away (delete)",
+		Params: imageParams(
+			Param{Name: "clones", Kind: Integer, Default: "1", Min: 1, Max: 1024, Help: "clones asked for at the same moment"}),
+	},
+	{
+		Name: "small_change", OnStorage: true,
+		Help: "change one byte of a small file of the image: the first time (small_change), again (small_change_again), and how many bytes are written for one (write_amplification)",
+		Params: imageParams(
+			Param{Name: "changes", Kind: Integer, Default: "50", Min: 1, Max: 1_000_000, Help: "files that are changed, one byte in each"}),
+	},
+	{
+		Name: "large_change", OnStorage: true,
+		Help:   "change one byte of a large file of the image: the first time (large_change), again (large_change_again), how many bytes are written for it (write_amplification), and change its mode alone (chmod)",
+		Params: []Param{fileParam},
+	},
+	{
+		Name: "churn", OnStorage: true,
+		Help: "make small files (create), rename files of the image (rename), delete others (unlink), and rename a directory as mv does (rename_directory)",
+		Params: imageParams(
+			Param{Name: "changes", Kind: Integer, Default: "200", Min: 1, Max: 1_000_000, Help: "files for each of these; the image must have twice as many that are small"}),
+	},
+	{
+		Name: "diff", OnStorage: true,
+		Help: "list what a clone has otherwise than its image (diff)",
+		Params: imageParams(
+			Param{Name: "changes", Kind: Integer, Default: "50", Min: 0, Max: 1_000_000, Help: "files that differ"}),
+	},
+	{
+		Name: "page_cache", OnStorage: true,
+		Help: "read a file of the image in one clone after another: what each clone after the first adds to the page cache (page_cache_per_clone), and has read from the device (device_read_per_clone), by read(2) and through a mapping",
+		Params: []Param{fileParam,
+			{Name: "clones", Kind: Integer, Default: "3", Min: 2, Max: 1024, Help: "clones that read it, one after another"}},
+	},
+	{
+		Name: "quirks", OnStorage: true,
+		Help:   "what a program in a clone would take for granted on a plain file system, and whether it holds: quirk/NAME is 1 if so, 0 if not",
+		Params: imageParams(),
 	},
 }
 

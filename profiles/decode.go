@@ -158,12 +158,37 @@ func decode(v *viper.Viper, where map[string]place, name string) (Profile, error
 			p.Workloads[w.Name] = decodeWorkload(s.sub("workloads").sub(w.Name), w)
 		}
 	}
+	p.Pools = decodePools(s.sub("pools"))
 	p.Named = userLevels(p, where)
 	if len(errs) > 0 {
 		return Profile{}, errors.Join(errs...)
 	}
 	return p, nil
 }
+
+func decodePools(s section) Pools {
+	const least = 512 << 20 // mkfs.xfs wants 300 MiB
+	return Pools{
+		Image:  value(s, "image", parseImage),
+		Size:   value(s, "size", within(ParseBytes, least, 1<<50, FormatBytes)),
+		Device: s.text("device"),
+		Place:  value(s, "place", oneOf("value", []string{"true", "false"})) == "true",
+	}
+}
+
+// imageSources are what an image's name begins with, less the synthetic one.
+var imageSources = []string{"dir", "tar", "oci", "docker-archive", "registry"}
+
+func parseImage(s string) (string, error) {
+	source, at, ok := strings.Cut(s, ":")
+	if s != SyntheticImage && (!ok || at == "" || !slices.Contains(imageSources, source)) {
+		return "", fmt.Errorf("image %q: must be %s, or one of %s and a colon and where it is", s, SyntheticImage, strings.Join(imageSources, ", "))
+	}
+	return s, nil
+}
+
+// SyntheticImage is the image that is made for the run.
+const SyntheticImage = "synthetic"
 
 func decodeWorkload(s section, w WorkloadType) Workload {
 	out := Workload{Repeats: 1, Params: map[string][]string{}}

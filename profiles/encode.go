@@ -67,9 +67,10 @@ func (p Profile) YAML() ([]byte, error) {
 		Exclude     []Exclusion         `yaml:",omitempty"`
 		Limits      map[string]Limits   `yaml:",omitempty"`
 		Workloads   map[string]Workload `yaml:",omitempty"`
+		Pools       Pools
 	}{
 		p.Name, p.Description, p.Rounds, p.Seed, p.Gap.String(), p.Timeout.String(), p.Budget.String(),
-		p.Factors, p.Exclude, p.Limits, p.Workloads,
+		p.Factors, p.Exclude, p.Limits, p.Workloads, p.Pools,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write profile %s: %w", p.Name, err)
@@ -130,6 +131,15 @@ func (l Limits) MarshalYAML() (any, error) {
 		out.IO = append(out.IO, io{d.Device, orNone(d.ReadBPS, FormatRate), orNone(d.WriteBPS, FormatRate), d.ReadIOPS, d.WriteIOPS})
 	}
 	return out, nil
+}
+
+// MarshalYAML writes the size with its unit.
+func (p Pools) MarshalYAML() (any, error) {
+	return struct {
+		Image, Size string
+		Device      string `yaml:",omitempty"`
+		Place       bool   `yaml:",omitempty"`
+	}{p.Image, FormatBytes(p.Size), p.Device, p.Place}, nil
 }
 
 // Settings lists what is limited, in canonical form, by the profile's keys:

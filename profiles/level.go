@@ -10,10 +10,38 @@ import (
 // The levels that this version knows, in the order of reports.
 var (
 	Runtimes = []string{"bare", "isolate", "runc", "crun", "bwrap"}
-	Storages = []string{"host", "bind", "overlay"}
+	Storages = append([]string{"host", "bind"}, backendNames()...)
 	Networks = []string{"none", "host", "bridge", "nat"}
 	Caches   = []string{"warm", "cold"}
 )
+
+// Backend is a storage that is built for a run, as a pool of its own.
+// (Containers can have overlay without a pool.)
+type Backend struct {
+	Name string
+	Kind string // "union", "snapshot", "block" or "copy": how it keeps clones apart
+}
+
+// Backends lists them as storagebench.Backends does.
+var Backends = []Backend{
+	{"overlay", "union"}, {"overlay-metacopy", "union"}, {"overlay-volatile", "union"}, {"overlay-tmpfs", "union"},
+	{"fuse-overlayfs", "union"}, {"aufs", "union"},
+	{"btrfs", "snapshot"}, {"zfs", "snapshot"}, {"xfs-reflink", "snapshot"},
+	{"dm-thin", "block"}, {"lvm-thin", "block"}, {"loop-ext4", "block"}, {"loop-xfs", "block"},
+	{PlainCopy, "copy"},
+}
+
+// PlainCopy is the storage that all others are compared with in workloads on
+// storage: a recursive copy in a plain directory.
+const PlainCopy = "vfs"
+
+func backendNames() []string {
+	names := make([]string, len(Backends))
+	for i, b := range Backends {
+		names[i] = b.Name
+	}
+	return names
+}
 
 // Runtime is a level of the factor runtime.
 type Runtime struct {

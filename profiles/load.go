@@ -60,7 +60,7 @@ func (e *Error) Error() string {
 var files embed.FS
 
 // Builtin names the built-in profiles, the default one first.
-var Builtin = []string{"quick", "startup", "overhead"}
+var Builtin = []string{"quick", "startup", "overhead", "storage", "storage-full"}
 
 // Source returns the text of a built-in profile, comments and all.
 func Source(name string) ([]byte, bool) {

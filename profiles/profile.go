@@ -19,6 +19,7 @@ type Profile struct {
 	Exclude     []Exclusion         `json:"exclude,omitempty"` // combinations that are left out
 	Limits      map[string]Limits   `json:"limits,omitempty"`
 	Workloads   map[string]Workload `json:"workloads,omitempty"`
+	Pools       Pools               `json:"pools"`
 
 	// Named lists the levels that the user named, by factor ("fleet") or
 	// parameter ("workloads.io.params.block"): a cell of theirs that cannot run
@@ -32,7 +33,7 @@ type Profile struct {
 type Factors struct {
 	Workload []string `json:"workload" yaml:"workload"` // names in Catalogue
 	Runtime  []string `json:"runtime" yaml:"runtime"`   // bare, isolate, runc, ... or NAME=oci:PATH
-	Storage  []string `json:"storage" yaml:"storage"`   // host, bind, overlay
+	Storage  []string `json:"storage" yaml:"storage"`   // host, bind, overlay, or one in Backends
 	Dir      []string `json:"dir" yaml:"dir"`           // work directories; "" is the default one
 	Limits   []string `json:"limits" yaml:"limits"`     // "none" or a name in Profile.Limits
 	Network  []string `json:"network" yaml:"network"`   // none, host, bridge, nat
@@ -71,6 +72,23 @@ type Limits struct {
 	IO        []IOLimit `json:"io,omitempty"`
 	IOWeight  int       `json:"io_weight,omitempty"` // 1 to 10,000 as in v2's io.weight; 100 is the default
 	Hugetlb   []Hugetlb `json:"hugetlb,omitempty"`
+}
+
+// Pools say how the storages are built that a run builds for itself, and what
+// workloads on storage clone.
+type Pools struct {
+	// Image is "synthetic", shaped by the workloads' parameters, or the user's:
+	// "dir:PATH", "tar:PATH", "oci:PATH", "docker-archive:PATH" or
+	// "registry:REFERENCE".
+	Image string `json:"image"`
+	// Size is that of the sparse file below each pool, in bytes.
+	Size int64 `json:"size"`
+	// Device is a block device to build on instead of sparse files, one slice
+	// of Size after another; what it holds is lost. "" is none.
+	Device string `json:"device,omitempty"`
+	// Place puts union and copy storages into the work directory as it is,
+	// instead of a file system of their own on a sparse file.
+	Place bool `json:"place,omitempty"`
 }
 
 // NoSwap is the limit of no swap at all, "none" in YAML.

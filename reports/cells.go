@@ -44,6 +44,7 @@ func workloads(samples []runner.Sample, trials []runner.TrialRecord) []Workload 
 			w.Metrics = append(w.Metrics, newMetric(q, c, label, noise))
 		}
 		w.Breakdowns = breakdowns(c, label)
+		w.Quirks = quirks(c)
 		all = append(all, w)
 	}
 	return all
@@ -76,11 +77,11 @@ func group(samples []runner.Sample) cells {
 	return c
 }
 
-// quantities lists the metrics other than phases, in the order of reports.
+// quantities lists the metrics other than phases and quirks, in the order of reports.
 func (c cells) quantities() []quantity {
 	var all []quantity
 	for q := range c.series {
-		if !isPhase(q.name) {
+		if !isPhase(q.name) && !isQuirk(q.name) {
 			all = append(all, q)
 		}
 	}
@@ -94,7 +95,7 @@ func (c cells) quantities() []quantity {
 }
 
 func newMetric(q quantity, c cells, label map[runner.Key]string, noise map[runner.Key][]string) Metric {
-	m := Metric{Name: q.name, Unit: q.unit, Better: q.better, ContainerOnly: findMetric(q.name).containerOnly}
+	m := Metric{Name: q.name, Unit: q.unit, Better: q.better, ContainerOnly: findMetric(q.name).containerOnly && !c.keys[0].OnStorage()}
 	for _, k := range c.keys {
 		values, ok := c.series[q][k]
 		if !ok {

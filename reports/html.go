@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 	"regexp"
+	"strings"
 	"time"
 
 	"plimsoll/runner"
@@ -72,6 +73,10 @@ var pageFuncs = template.FuncMap{
 	"better":        func(b runner.Better) string { return string(b) + " is better" },
 	"sum":           func(b Breakdown) string { return b.account() },
 	"tied":          tied,
+	"share":         shareText,
+	"join":          strings.Join,
+	"found":         Finding.words,
+	"failsOn":       Quirk.failsOn,
 	"judged":        func(row Row, m Metric) judgedRow { return judgedRow{row, m} },
 	"outcome":       func(row Row, m Metric) string { return row.outcome(m) },
 }

@@ -22,7 +22,9 @@ func levels(k runner.Key) []string {
 			all = append(all, name+"="+level)
 		}
 	}
-	add("storage", k.Storage, "host")
+	if !k.OnStorage() { // else it is what the row is called
+		add("storage", k.Storage, "host")
+	}
 	add("dir", k.Dir, "")
 	add("limits", k.Limits, "none")
 	add("network", k.Network, "host")
@@ -38,7 +40,24 @@ func levels(k runner.Key) []string {
 	return all
 }
 
-// labels names the cells of a workload by runtime and by what tells them
+// contender is what a row is about: a runtime, or the storage where that is
+// what varies.
+func contender(k runner.Key) string {
+	if k.OnStorage() {
+		return k.Storage
+	}
+	return k.Runtime
+}
+
+// reference is what the rows of a workload are compared with.
+func reference(k runner.Key) string {
+	if k.OnStorage() {
+		return "a plain copy"
+	}
+	return "a bare process"
+}
+
+// labels names the cells of a workload by contender and by what tells them
 // apart. What all its containers share is said once, in common.
 func labels(keys []runner.Key) (label map[runner.Key]string, common string) {
 	var shared []string
@@ -55,7 +74,7 @@ func labels(keys []runner.Key) (label map[runner.Key]string, common string) {
 	}
 	label = map[runner.Key]string{}
 	for _, k := range keys {
-		parts := []string{k.Runtime}
+		parts := []string{contender(k)}
 		for _, l := range levels(k) {
 			if !slices.Contains(shared, l) {
 				parts = append(parts, l)

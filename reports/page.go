@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"plimsoll/profiles"
 	"plimsoll/reports/stat"
 	"plimsoll/runner"
 )
@@ -33,7 +34,8 @@ type runView struct {
 	Number  int
 	Tables  []tableView
 	Plots   []plotsView
-	Omitted int // metrics whose distribution is not drawn
+	Omitted int         // metrics whose distribution is not drawn
+	Growth  []plotsView // of the workloads on storage, with their parameters
 	Starts  []startView
 	Noise   []noiseView
 	Colours map[string]int // of the palette, by runtime
@@ -95,6 +97,9 @@ func newRunView(run Run, number int, budget *plotBudget) runView {
 		if len(plots.Figures) > 0 {
 			v.Plots = append(v.Plots, plots)
 		}
+		if growth := newGrowth(w, v.Colours); len(growth.Figures) > 0 {
+			v.Growth = append(v.Growth, growth)
+		}
 		for _, b := range w.Breakdowns {
 			v.Starts = append(v.Starts, newStart(w.Name, b))
 		}
@@ -115,6 +120,20 @@ func newFigure(w Workload, m Metric, colours map[string]int, perRow int) figureV
 	}
 	f.SVG = svg
 	return f
+}
+
+func newGrowth(w Workload, colours map[string]int) plotsView {
+	v := plotsView{Name: w.Name}
+	for _, s := range scalings(w, colours) {
+		f := figureView{Title: findMetric(s.metric.Name).title + " by " + s.param.Name, Better: s.metric.Better}
+		svg, err := s.SVG(f.Title + "; the tables give the medians")
+		if err != nil {
+			svg = template.HTML("<p>" + template.HTMLEscapeString(err.Error()) + "</p>")
+		}
+		f.SVG = svg
+		v.Figures = append(v.Figures, f)
+	}
+	return v
 }
 
 func newStart(workload string, b Breakdown) startView {
@@ -148,16 +167,16 @@ func (b *plotBudget) take() bool {
 	return b.plots >= 0
 }
 
-// palette gives each runtime of a run a colour: bare and isolate their own,
-// the others in order of appearance.
+// palette gives each contender of a run a colour: the bare process and the
+// plain copy, and isolate, their own, the others in order of appearance.
 func palette(run Run) map[string]int {
-	colours := map[string]int{"bare": 0, "isolate": 1}
+	colours := map[string]int{"bare": 0, profiles.PlainCopy: 0, "isolate": 1}
 	next := 2
 	for _, w := range run.Workloads {
 		for _, m := range w.Metrics {
 			for _, row := range m.Rows {
-				if _, ok := colours[row.Key.Runtime]; !ok {
-					colours[row.Key.Runtime] = next
+				if _, ok := colours[contender(row.Key)]; !ok {
+					colours[contender(row.Key)] = next
 					next = 2 + (next-1)%6 // c2 to c7, then again
 				}
 			}
@@ -174,7 +193,7 @@ func (v runView) HostName() string {
 }
 
 // Colour is the palette's variable for a row.
-func (v runView) Colour(row Row) string { return fmt.Sprintf("c%d", v.Colours[row.Key.Runtime]) }
+func (v runView) Colour(row Row) string { return fmt.Sprintf("c%d", v.Colours[contender(row.Key)]) }
 
 // Floor reports whether the run has figures of isolate.
 func (v runView) Floor() bool { return v.hasFloor() }

@@ -46,7 +46,7 @@ func newDistribution(m Metric, palette map[string]int, perRow int) distribution 
 	lo, hi := math.Inf(1), math.Inf(-1)
 	for _, row := range m.Rows[:min(plotRows, len(m.Rows))] {
 		lo, hi = min(lo, row.Spread.Min), max(hi, row.Spread.Max)
-		d.strips = append(d.strips, strip{label: row.Label, colour: palette[row.Key.Runtime], row: row})
+		d.strips = append(d.strips, strip{label: row.Label, colour: palette[contender(row.Key)], row: row})
 	}
 	d.axis = newValueAxis(lo, hi, m.Unit)
 	for i := range d.strips {
@@ -89,10 +89,15 @@ func (d distribution) SVG(label string) (template.HTML, error) {
 	p.X.Tick.LineStyle.Width = 0
 	p.X.Tick.Length = 0
 	p.X.Tick.Marker = plot.ConstantTicks(d.axis.ticks)
-	p.X.Tick.Label = d.style(mutedColour, 10.5, draw.XCenter)
+	p.X.Tick.Label = textStyle(mutedColour, 10.5, draw.XCenter)
 	p.X.Tick.Label.YAlign = draw.YTop
 	p.Add(d)
-	height := vg.Length(rowHeight*len(d.strips) + 24)
+	return drawSVG(p, vg.Length(rowHeight*len(d.strips)+24), label)
+}
+
+// drawSVG makes an element of a plot that was drawn with the colours that
+// stand for the style sheet's.
+func drawSVG(p *plot.Plot, height vg.Length, label string) (template.HTML, error) {
 	canvas := vgsvg.NewWith(vgsvg.UseWH(plotWidth, height))
 	p.Draw(draw.New(canvas))
 	var b bytes.Buffer
@@ -114,7 +119,7 @@ func (d distribution) SVG(label string) (template.HTML, error) {
 		plotWidth, height.Points(), template.HTMLEscapeString(label)) + svg), nil
 }
 
-func (d distribution) style(c color.Color, size font.Length, align text.XAlignment) text.Style {
+func textStyle(c color.Color, size font.Length, align text.XAlignment) text.Style {
 	return text.Style{
 		Color: c, XAlign: align, YAlign: draw.YCenter,
 		Font:    font.Font{Typeface: "Liberation", Variant: "Sans", Size: size},
@@ -136,8 +141,8 @@ func (d distribution) Plot(c draw.Canvas, p *plot.Plot) {
 		if runes := []rune(name); len(runes) > 46 {
 			name = string(runes[:45]) + "…"
 		}
-		c.FillText(d.style(inkColour, 11.5, draw.XLeft), vg.Point{X: c.Min.X, Y: top - 8}, name)
-		c.FillText(d.style(mutedColour, 11.5, draw.XRight), vg.Point{X: c.Max.X - 2, Y: top - 8}, quantityText(s.row.Summary.Median, d.unit))
+		c.FillText(textStyle(inkColour, 11.5, draw.XLeft), vg.Point{X: c.Min.X, Y: top - 8}, name)
+		c.FillText(textStyle(mutedColour, 11.5, draw.XRight), vg.Point{X: c.Max.X - 2, Y: top - 8}, quantityText(s.row.Summary.Median, d.unit))
 		middle, half := top-29, vg.Length(9)
 		q1, q3 := toX(s.row.Spread.Q1), toX(s.row.Spread.Q3)
 		c.FillPolygon(tint(s.colour), []vg.Point{{X: q1, Y: middle - half}, {X: q3, Y: middle - half}, {X: q3, Y: middle + half}, {X: q1, Y: middle + half}})

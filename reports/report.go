@@ -54,6 +54,7 @@ type Run struct {
 	Rules     Rules      `json:"rules"`
 	Trust     Trust      `json:"trust"`
 	Workloads []Workload `json:"workloads"`
+	Storage   *Storage   `json:"storage,omitempty"` // nil where no workload on storage was run
 	Harness   []Overhead `json:"harness,omitempty"`
 	Skips     []Skip     `json:"skips,omitempty"`
 	Failures  []Failure  `json:"failures,omitempty"`
@@ -87,6 +88,7 @@ type Workload struct {
 	Common     string      `json:"common,omitempty"` // levels that all its containers share, "storage=overlay network=none"
 	Metrics    []Metric    `json:"metrics"`
 	Breakdowns []Breakdown `json:"breakdowns,omitempty"`
+	Quirks     []Quirk     `json:"quirks,omitempty"`
 }
 
 // Metric is one metric of a workload, by cell.

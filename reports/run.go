@@ -96,6 +96,7 @@ func newRun(j *runner.Journal, host runner.HostInfo) Run {
 	run.Trust = trustOf(trials)
 	run.Workloads = workloads(samples, trials)
 	run.Rules = judge(run.Workloads)
+	run.Storage = newStorage(run)
 	run.Warnings = append(advice(run), recorded(j.Warnings, j.Trials, mine)...)
 	run.Headline = headline(run)
 	return run

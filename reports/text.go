@@ -51,8 +51,13 @@ func (t *textWriter) run(run Run) {
 	if run.hasFloor() {
 		t.wrapped("  ", "  ", floorNote)
 	}
+	if run.Storage != nil {
+		t.storage(run)
+	}
 	for _, w := range run.Workloads {
-		t.workload(w)
+		if len(w.Metrics) > 0 {
+			t.workload(w)
+		}
 	}
 	for _, w := range run.Workloads {
 		for _, b := range t.shownBreakdowns(w.Breakdowns) {

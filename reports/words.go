@@ -31,12 +31,12 @@ func sentence(name string, m Metric, row Row, rules Rules) string {
 	case row.Role == Control:
 		return fmt.Sprintf("the baseline against itself: %s, a noise floor of %s", ratio, percent(stat.Deviation(*c.Interval)))
 	case c.Verdict == stat.Same:
-		return fmt.Sprintf("%s %s as a bare process does, within %s: %s", name, does, percent(rules.Margin), figures)
+		return fmt.Sprintf("%s %s as %s does, within %s: %s", name, does, reference(row.Key), percent(rules.Margin), figures)
 	case c.Verdict == stat.Inconclusive:
-		return fmt.Sprintf("%s %s %s than a bare process by its median, but %s: %s, ratio %s", name, does,
-			difference(m, c.Ratio.Value), doubt(c, rules), figures, ratio)
+		return fmt.Sprintf("%s %s %s than %s by its median, but %s: %s, ratio %s", name, does,
+			difference(m, c.Ratio.Value), reference(row.Key), doubt(c, rules), figures, ratio)
 	}
-	return fmt.Sprintf("%s %s %s than a bare process: %s", name, does, difference(m, c.Ratio.Value), figures)
+	return fmt.Sprintf("%s %s %s than %s: %s", name, does, difference(m, c.Ratio.Value), reference(row.Key), figures)
 }
 
 // subject is who does it: a runtime, and in brackets its levels.
@@ -105,6 +105,9 @@ func headline(run Run) []string {
 	if s := runningHeadline(run); s != "" {
 		all = append(all, s)
 	}
+	if run.Storage != nil {
+		all = append(all, run.Storage.headline())
+	}
 	if len(all) == 0 {
 		all = append(all, "Nothing could be compared: the run has no bare process to hold the containers against.")
 	}
@@ -166,7 +169,7 @@ func runningHeadline(run Run) string {
 	count := map[stat.Verdict]int{}
 	total, worst, text := 0, 1.0, ""
 	for _, w := range run.Workloads {
-		if w.Name == "startup" {
+		if w.Name == "startup" || w.onStorage() {
 			continue
 		}
 		for _, m := range w.Metrics {

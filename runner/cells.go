@@ -93,9 +93,18 @@ var bareRungs = map[string]struct{ network bool }{
 
 // effective gives the cell that a combination really is: a bare process has
 // the host's root and network and no limits; a rung without a root has the
-// host's; what shapes a container is isolate's alone.
+// host's; what shapes a container is isolate's alone. A workload on storage is
+// one whatever the runtime, and a storage that makes no clones is no level of
+// it.
 func effective(k Key) Key {
 	k = k.WithDefaults()
+	if k.OnStorage() {
+		k.Runtime, k.Limits, k.Network, k.Fleet = "bare", "none", "host", 1
+		if k.Storage == "host" || k.Storage == "bind" {
+			k.Storage = profiles.PlainCopy
+		}
+		return k
+	}
 	switch k.Runtime {
 	case "bare":
 		k.Storage, k.Limits, k.Network = "host", "none", "host"

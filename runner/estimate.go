@@ -43,6 +43,9 @@ var measurements = map[string]map[string]int{
 // estimate is the time that a trial of the cell is thought to take, the gap
 // before it not included. It errs on the long side.
 func estimate(k Key) time.Duration {
+	if k.OnStorage() {
+		return workOnStorage(k)
+	}
 	launch, ok := launchCosts[k.Runtime]
 	if !ok {
 		launch = otherLaunch
@@ -90,6 +93,40 @@ func work(k Key) time.Duration {
 		total += seconds(size / fileRate)
 	}
 	return total
+}
+
+// What things take on a slow backend, for planning only.
+const (
+	poolCost   = 500 * time.Millisecond // mkfs and its like
+	cloneCost  = 30 * time.Millisecond
+	changeCost = time.Millisecond       // of one file, written back
+	walkCost   = 20 * time.Microsecond  // to look at one file
+	makeCost   = 100 * time.Microsecond // to make one file
+)
+
+// workOnStorage is what a trial of a workload on storage takes, once its
+// storage has been built.
+func workOnStorage(k Key) time.Duration {
+	count := func(name string) time.Duration {
+		n, _ := strconv.Atoi(k.Param(name))
+		return time.Duration(n)
+	}
+	image := seconds(sizeOf(k, "size")/fileRate) + count("files")*makeCost
+	clone := cloneCost
+	if k.Storage == profiles.PlainCopy {
+		clone += image
+	}
+	switch k.Workload {
+	case "import":
+		return poolCost + image
+	case "provision":
+		return count("clones") * clone
+	case "page_cache":
+		return count("clones") * (clone + seconds(2*sizeOf(k, "file")/fileRate))
+	case "large_change":
+		return 2*clone + seconds(4*sizeOf(k, "file")/fileRate)
+	}
+	return clone + count("changes")*changeCost + count("files")*walkCost
 }
 
 func seconds(s float64) time.Duration { return time.Duration(min(s, 1e9) * 1e9) }

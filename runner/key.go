@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"strconv"
 	"strings"
+
+	"plimsoll/profiles"
 )
 
 // Key names a cell: one combination of factor levels. It is comparable, so
@@ -44,12 +46,22 @@ func (k Key) WithDefaults() Key {
 // parameters, fleet, neighbour, cache, dir, variant and host as a bare
 // process on the host's own root and network, without limits. Parameters that
 // shape the container and not the work ([profiles.Param].Container) are not
-// part of it.
+// part of it. Of a workload on storage it is the one on plain copies.
 func (k Key) Baseline() Key {
 	k.Runtime, k.Storage, k.Limits, k.Network = "bare", "host", "none", "host"
+	if k.OnStorage() {
+		k.Storage = profiles.PlainCopy
+	}
 	k.Params = k.workParams()
 	k.Variant = strings.TrimSuffix(strings.TrimSuffix(k.Variant, ControlVariant), ":")
 	return k.WithDefaults()
+}
+
+// OnStorage reports whether the workload is one that the harness carries out
+// on a clone of the storage.
+func (k Key) OnStorage() bool {
+	w, _ := profiles.FindWorkload(k.Workload)
+	return w.OnStorage
 }
 
 // Control is the A/A control of the baseline k.

@@ -42,11 +42,12 @@ line says that it was carried out in full.
 	return cmd
 }
 
-// runnable lists the workloads that are this program; startup is the probe.
+// runnable lists the workloads that are this program: startup and lifecycle
+// are the probe, and on storage works the harness.
 func runnable() []profiles.WorkloadType {
 	var out []profiles.WorkloadType
 	for _, w := range profiles.Catalogue {
-		if w.Name != "startup" {
+		if w.Name != "startup" && w.Name != "lifecycle" && !w.OnStorage {
 			out = append(out, w)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -117,12 +118,20 @@ func guestDir(p testPackage) string { return "src/" + p.Path }
 
 // addTestdata packs the directory that go test lets a test rely on.
 func addTestdata(t tree, p testPackage) error {
-	root := filepath.Join(p.Dir, "testdata")
-	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+	err := addFiles(t, filepath.Join(p.Dir, "testdata"), guestDir(p)+"/testdata")
+	if os.IsNotExist(err) {
+		return nil
+	}
+	return err
+}
+
+// addFiles packs a file, or a directory with all that is in it, as name.
+func addFiles(t tree, from, name string) error {
+	return filepath.WalkDir(from, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(p.Dir, file)
+		rel, err := filepath.Rel(from, file)
 		if err != nil {
 			return err
 		}
@@ -130,7 +139,7 @@ func addTestdata(t tree, p testPackage) error {
 		if err != nil {
 			return err
 		}
-		name := guestDir(p) + "/" + filepath.ToSlash(rel)
+		name := path.Join(name, rel)
 		switch perm := uint32(info.Mode().Perm()); {
 		case d.IsDir():
 			t.dir(name, perm)
@@ -143,10 +152,6 @@ func addTestdata(t tree, p testPackage) error {
 		}
 		return nil
 	})
-	if os.IsNotExist(err) {
-		return nil
-	}
-	return err
 }
 
 // addBusybox packs the shell and the small programs, among them modprobe.
@@ -173,11 +178,16 @@ func addBusybox(ctx context.Context, t tree) error {
 
 // addProgram packs a program of this host with its shared libraries.
 func addProgram(ctx context.Context, t tree, name string) error {
-	path, err := exec.LookPath(name)
+	found, err := exec.LookPath(name)
 	if err != nil {
 		return fmt.Errorf("program for the guest: %w", err)
 	}
-	st, err := os.Stat(path)
+	// Many are one program that looks at its name, as lvm, or mke2fs.
+	file, err := filepath.EvalSymlinks(found)
+	if err != nil {
+		return err
+	}
+	st, err := os.Stat(file)
 	if err != nil {
 		return err
 	}
@@ -185,23 +195,28 @@ func addProgram(ctx context.Context, t tree, name string) error {
 	if st.Mode()&os.ModeSetuid != 0 { // newuidmap is
 		mode |= 0o4000
 	}
-	dir := "usr/bin/"
-	if strings.Contains(path, "sbin/") {
-		dir = "usr/sbin/"
+	t.copy(inUsr(file), file, mode)
+	if found = inUsr(found); found != inUsr(file) {
+		t.link(found, "/"+inUsr(file))
 	}
-	t.copy(dir+filepath.Base(path), path, mode)
-	libs, err := libraries(ctx, path)
+	libs, err := libraries(ctx, file)
 	if err != nil {
 		return err
 	}
 	for _, l := range libs {
-		at := strings.TrimPrefix(l, "/")
-		if strings.HasPrefix(at, "lib") {
-			at = "usr/" + at
-		}
-		t.copy(at, l, 0o755)
+		t.copy(inUsr(l), l, 0o755)
 	}
 	return nil
+}
+
+// inUsr is where a file of this host is in an archive whose /bin, /sbin and /lib
+// are links into /usr.
+func inUsr(file string) string {
+	file = strings.TrimPrefix(file, "/")
+	if strings.HasPrefix(file, "lib") || strings.HasPrefix(file, "bin/") || strings.HasPrefix(file, "sbin/") {
+		return "usr/" + file
+	}
+	return file
 }
 
 // libraries lists the shared objects a program is started with, none for a

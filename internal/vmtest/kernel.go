@@ -21,6 +21,21 @@ type Kernel struct {
 // guestModules is where the modules of the kernel are in the guest.
 func (k Kernel) guestModules() string { return "usr/lib/modules/" + k.Release + "/" }
 
+// builtIn reports whether a module is part of the kernel's image, as its package
+// says (modules.builtin, see Documentation/kbuild/kbuild.rst).
+func (k Kernel) builtIn(name string) bool {
+	b, err := os.ReadFile(filepath.Join(k.Modules, "modules.builtin"))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(b)) {
+		if moduleName(line) == moduleName(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // FindKernel finds the kernel below root, the last by name of several, laid out as on any host or in an
 // extracted package: boot/vmlinuz-RELEASE and lib/modules/RELEASE.
 func FindKernel(root string) (Kernel, error) {

@@ -57,7 +57,7 @@ func TestVerdicts(t *testing.T) {
 		Require:  map[string]string{"root": "root,overlay"},
 		Timeout:  5 * time.Second,
 		Limit:    2 * time.Minute,
-		CPUs:     2, Memory: 1024, Swap: 64,
+		CPUs:     2, Memory: 1024, Scratch: 4096, Swap: 64,
 		Out: t.TempDir(),
 	}
 	// What newuidmap is for is tested where it is installed.
@@ -124,6 +124,43 @@ func TestVerdicts(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Logf("output:\n%s", &out)
+	}
+}
+
+// storagePrograms are what tests of storage use, here and in the guest.
+var storagePrograms = []string{
+	"dmsetup", "lvm", "pvcreate", "thin_check", "mkfs.ext4", "mkfs.xfs", "mkfs.btrfs", "fuse-overlayfs",
+}
+
+// TestStorage brings programs of this host, their files and modules along.
+func TestStorage(t *testing.T) {
+	t.Parallel()
+	c := Config{
+		Kernel:   needVM(t),
+		Cgroup:   "v2",
+		Packages: []string{"./testdata/storage"},
+		Users:    []string{"root"},
+		Programs: storagePrograms,
+		Modules:  []string{"dm-raid"}, // that is not in demandModules
+		Files:    []string{"/etc/lvm"},
+		Timeout:  time.Minute,
+		Limit:    2 * time.Minute,
+		CPUs:     2, Memory: 1024, Scratch: 8192,
+		Out: t.TempDir(),
+	}
+	for _, p := range storagePrograms {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skip(err)
+		}
+	}
+	var out strings.Builder
+	if err := Run(t.Context(), c, &out); err != nil {
+		t.Errorf("%v; output:\n%s", err, &out)
+	}
+	c.Modules = []string{"nosuch"}
+	want := "kernel " + c.Kernel.Release + " has no module nosuch"
+	if err := Run(t.Context(), c, &out); err == nil || err.Error() != want {
+		t.Errorf("got error %v, want %s", err, want)
 	}
 }
 

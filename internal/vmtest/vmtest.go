@@ -37,7 +37,9 @@ type Config struct {
 	Append   string   // added to the kernel's command line
 	Packages []string // as for go test
 	Users    []string // root, user: each binary runs as each of them
-	Programs []string // programs of this host that the guest has too
+	Programs []string // programs of this host that the guest has too, with their libraries
+	Modules  []string // modules that can be loaded on demand, beside those that always can
+	Files    []string // absolute paths of this host, files or directories, copied to the same place
 
 	Run     string            // as go test -run
 	Verbose bool              // show all output as it comes
@@ -47,7 +49,8 @@ type Config struct {
 	Limit   time.Duration // of the machine, from boot to power off
 	CPUs    int
 	Memory  int // MiB
-	Swap    int // MiB; 0 for none
+	Scratch int // MiB of the disk that TMPDIR is on, sparse on this host
+	Swap    int // MiB of it; 0 for none
 
 	// Out is a directory for what remains: USER.json as go test -json prints
 	// it, coverage in cover/ (see go tool covdata), console.log.
@@ -134,11 +137,11 @@ func (c Config) prepare(ctx context.Context, tmp string, tests []testPackage) (m
 		cpus:    c.CPUs,
 		memory:  c.Memory,
 	}
-	if _, err := output(ctx, tmp, "mkfs.ext4", "-q", "-F", m.disk, "4G"); err != nil {
+	if _, err := output(ctx, tmp, "mkfs.ext4", "-q", "-F", m.disk, fmt.Sprintf("%dM", c.Scratch)); err != nil {
 		return m, guest.Job{}, fmt.Errorf("%w (hint: apt-get install e2fsprogs)", err)
 	}
 	t := tree{}
-	packed, err := addModules(t, c.Kernel, slices.Concat(bootModules, demandModules))
+	packed, err := addModules(t, c.Kernel, slices.Concat(bootModules, demandModules, c.Modules))
 	if err != nil {
 		return m, guest.Job{}, err
 	}
@@ -149,6 +152,11 @@ func (c Config) prepare(ctx context.Context, tmp string, tests []testPackage) (m
 			job.Modules = append(job.Modules, b)
 		}
 	}
+	for _, name := range c.Modules {
+		if !c.Kernel.builtIn(name) && packed[moduleName(name)].path == "" {
+			return m, job, fmt.Errorf("kernel %s has no module %s", c.Kernel.Release, name)
+		}
+	}
 	if err := addGuest(ctx, t, tmp, job, tests, c.Programs); err != nil {
 		return m, job, err
 	}
@@ -156,6 +164,11 @@ func (c Config) prepare(ctx context.Context, tmp string, tests []testPackage) (m
 		m.append += " " + systemdLayout(c.Cgroup)
 		if err := addSystemd(ctx, t); err != nil {
 			return m, job, err
+		}
+	}
+	for _, f := range c.Files {
+		if err := addFiles(t, f, strings.TrimPrefix(filepath.Clean(f), "/")); err != nil {
+			return m, job, fmt.Errorf("file for the guest: %w", err)
 		}
 	}
 	f, err := os.Create(m.initrd)

@@ -132,6 +132,18 @@ func (g *Group) Kill(ctx context.Context) error {
 	return killTree(ctx, places[0].dir)
 }
 
+// RemoveIdle removes a group that nobody is in, and reports whether it did: the
+// kernel keeps one that has processes, or groups, and Kill and Remove are for that.
+// Asking first who is in it would cost more than the removal.
+func (g *Group) RemoveIdle() bool {
+	for _, p := range g.placed() { // the marker first: every process of the group is in it
+		if unix.Rmdir(p.dir) != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // Remove removes the group's directories, with groups that were made inside. While exiting
 // processes keep them busy it tries again, until ctx ends or two seconds have
 // passed. A group that has vanished is no error.

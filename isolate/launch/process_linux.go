@@ -90,6 +90,13 @@ func (p *Process) Wait() (Exit, error) {
 	return p.exit, nil
 }
 
+// Reaped reports whether Wait has seen the process's end.
+func (p *Process) Reaped() bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.reaped
+}
+
 // Signal sends sig to the process; one that has ended is no error.
 func (p *Process) Signal(sig syscall.Signal) error {
 	p.mu.RLock()

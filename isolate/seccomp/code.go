@@ -68,15 +68,11 @@ func (c *code) jump(test bpf.JumpTest, value uint32, yes, no int) bpf.Instructio
 	return bpf.JumpIf{Cond: test, Val: value, SkipTrue: uint8(c.away(yes)), SkipFalse: uint8(c.away(no))}
 }
 
-// search finds the span of the number that is loaded.
-func (c *code) search(spans []span) int {
-	if len(spans) == 1 {
-		return c.leaf(spans[0].leaf)
+// goTo goes on at a place: where that is what comes next, by itself.
+func (c *code) goTo(place int) {
+	if place != c.last() {
+		c.add(bpf.Jump{Skip: uint32(c.away(place))})
 	}
-	middle := len(spans) / 2
-	above := c.search(spans[middle:])
-	below := c.search(spans[:middle])
-	return c.add(c.jump(bpf.JumpGreaterOrEqual, spans[middle].from, above, below))
 }
 
 func (c *code) program() []bpf.Instruction {

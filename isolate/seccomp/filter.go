@@ -36,8 +36,8 @@ const (
 
 // Filter assembles the profile for a target.
 //
-// Calls are found by a binary search over ranges of numbers: some eight
-// comparisons, where a list would take hundreds. The instructions used are
+// Calls are found by a search over ranges of numbers: some seven comparisons,
+// where a list would take hundreds. The instructions used are
 // those that let the kernel know beforehand which calls are allowed whatever
 // their arguments, so that it need not run the filter for them
 // (seccomp_is_const_allow in kernel/seccomp.c). What is above all that the
@@ -86,9 +86,7 @@ func (p *Profile) program(of []abi, t Target) []bpf.Instruction {
 		if a.audit == auditX8664 {
 			root = p.withX32(c, root, of, t)
 		}
-		if root != c.last() { // nothing to search: the ABI has one answer, and another had it before
-			c.add(bpf.Jump{Skip: uint32(c.away(root))})
-		}
+		c.goTo(root)
 		c.add(load(offsetNumber))
 		c.add(c.jump(bpf.JumpEqual, a.audit, c.last(), next))
 		next = c.last()
@@ -143,11 +141,7 @@ func (p *Profile) spans(a abi, t Target) []span {
 	}
 	unknown := result(p.DefaultAction, p.DefaultErrnoRet)
 	var out []span
-	add := func(from uint32, leaf []bpf.Instruction) {
-		if len(out) == 0 || !slices.Equal(out[len(out)-1].leaf, leaf) {
-			out = append(out, span{from, leaf})
-		}
-	}
+	add := func(from uint32, leaf []bpf.Instruction) { out = append(out, span{from, leaf}) }
 	next := uint32(0) // a gap of thousands, as arm has, is one span
 	for _, nr := range slices.Sorted(maps.Keys(rules)) {
 		if nr > next {
@@ -160,7 +154,12 @@ func (p *Profile) spans(a abi, t Target) []span {
 		unknown = result("SCMP_ACT_ERRNO", &newer)
 	}
 	add(next, ret(unknown))
-	return out
+	return merged(out)
+}
+
+// merged makes neighbours that end alike one.
+func merged(spans []span) []span {
+	return slices.CompactFunc(spans, func(a, b span) bool { return slices.Equal(a.leaf, b.leaf) })
 }
 
 var newer uint16 = enosys
@@ -168,17 +167,24 @@ var newer uint16 = enosys
 // leaf decides on one call: the rules on its arguments in order, then the
 // first without any, else the default.
 func leaf(rules []*Rule, unknown uint32) []bpf.Instruction {
-	var code []bpf.Instruction
+	var conditions []condition
+	for _, r := range rules {
+		for _, args := range alternatives(r.Args) {
+			conditions = append(conditions, condition{args, result(r.Action, r.ErrnoRet)})
+		}
+	}
 	for _, r := range rules {
 		if len(r.Args) == 0 {
 			unknown = result(r.Action, r.ErrnoRet)
 			break
 		}
 	}
-	for _, r := range rules {
-		for _, args := range alternatives(r.Args) {
-			code = append(code, check(args, result(r.Action, r.ErrnoRet))...)
-		}
+	if code, ok := onOneArgument(conditions, unknown); ok {
+		return code
+	}
+	var code []bpf.Instruction
+	for _, c := range conditions {
+		code = append(code, check(c.args, c.then)...)
 	}
 	return append(code, ret(unknown)...)
 }

@@ -58,7 +58,9 @@ func test(ctx context.Context, args []string, stdout io.Writer) error {
 	flavour := fs.String("flavour", "cloud", "cloud or generic")
 	kernel := fs.String("kernel", "", "`directory` with boot/vmlinuz-* and lib/modules, instead of a Debian release")
 	users := fs.String("users", "root,user", "whom to run the tests as")
-	programs := fs.String("with", "newuidmap,newgidmap", "programs of this host that the guest gets too, if they are here")
+	programs := fs.String("with", "newuidmap,newgidmap", "`programs` of this host that the guest gets too, if they are here")
+	modules := fs.String("module", "", "more `modules` that the guest can load, dm_raid or dm-raid")
+	files := fs.String("file", "", "absolute `paths` of this host, files or directories, that the guest gets too")
 	require := fs.String("require", os.Getenv("PLIMSOLL_REQUIRE"), "PLIMSOLL_REQUIRE for root")
 	requireUser := fs.String("require-user", "", "PLIMSOLL_REQUIRE for the ordinary user")
 	fs.StringVar(&c.Cgroup, "cgroup", "v2", "v1, v2 or hybrid")
@@ -70,16 +72,17 @@ func test(ctx context.Context, args []string, stdout io.Writer) error {
 	fs.DurationVar(&c.Limit, "kill-after", 5*time.Minute, "of the machine, from boot to power off")
 	fs.IntVar(&c.CPUs, "smp", 2, "processors")
 	fs.IntVar(&c.Memory, "m", 2048, "memory in MiB")
-	fs.IntVar(&c.Swap, "swap", 0, "swap space in MiB")
+	fs.IntVar(&c.Scratch, "scratch", 4096, "size in MiB of the disk under TMPDIR, a sparse file here")
+	fs.IntVar(&c.Swap, "swap", 0, "swap space on it in MiB")
 	fs.StringVar(&c.Out, "out", "", "`directory` for results, coverage and console.log (default a fresh one)")
 	fs.Parse(args)
 	c.Packages = fs.Args()
-	c.Users = strings.Split(*users, ",")
+	c.Users, c.Modules, c.Files = list(*users), list(*modules), list(*files)
 	c.Require = map[string]string{"root": *require, "user": *requireUser}
-	for p := range strings.SplitSeq(*programs, ",") {
+	for _, p := range list(*programs) {
 		if _, err := exec.LookPath(p); err == nil {
 			c.Programs = append(c.Programs, p)
-		} else if p != "" {
+		} else {
 			fmt.Fprintf(stdout, "vm: without %s, which is not installed here\n", p)
 		}
 	}
@@ -101,6 +104,11 @@ func test(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	return vmtest.Run(ctx, c, stdout)
+}
+
+// list is a flag's comma-separated value.
+func list(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' })
 }
 
 func skips(files []string, stdout io.Writer) error {

@@ -1,0 +1,244 @@
+package block
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/moby/sys/mountinfo"
+)
+
+// need skips the test where the host lacks a capability, unless
+// PLIMSOLL_REQUIRE lists it: then a lack is a failure.
+func need(t *testing.T, capability string, has bool) {
+	t.Helper()
+	if has {
+		return
+	}
+	if slices.Contains(strings.Split(os.Getenv("PLIMSOLL_REQUIRE"), ","), capability) {
+		t.Fatalf("this host should have %s (PLIMSOLL_REQUIRE), and has not", capability)
+	}
+	t.Skipf("needs %s", capability)
+}
+
+// scratch is a directory for a test that may mount and attach; what it leaves
+// fails it.
+func scratch(t *testing.T) string {
+	t.Helper()
+	need(t, "root", os.Getuid() == 0)
+	_, err := os.Stat("/dev/loop-control")
+	need(t, "loop", err == nil)
+	dir := t.TempDir()
+	t.Cleanup(func() {
+		for _, left := range leftBelow(t, dir) {
+			t.Errorf("left: %s", left)
+		}
+	})
+	return dir
+}
+
+func leftBelow(t *testing.T, dir string) (left []string) {
+	t.Helper()
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mounts {
+		left = append(left, "mount "+m.Mountpoint)
+		unix.Unmount(m.Mountpoint, unix.MNT_DETACH)
+	}
+	files, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if text, err := os.ReadFile(f); err == nil && strings.HasPrefix(string(text), dir) {
+			left = append(left, "loop device "+f+" on "+string(text))
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		left = append(left, "file "+e.Name())
+	}
+	return left
+}
+
+func TestLoopGrowsCountsAndGoes(t *testing.T) {
+	file := filepath.Join(scratch(t), "image")
+	d, err := Loop(t.Context(), file, 16<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	before, err := d.Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(d.Path, os.O_RDWR|unix.O_SYNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(bytes.Repeat([]byte{7}, 1<<20), 0); err != nil {
+		t.Fatal(err)
+	}
+	after, err := d.Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := after.Written - before.Written; got != 1<<20 {
+		t.Errorf("%d bytes counted where 1 MiB was written", got)
+	}
+	if err := d.Grow(32 << 20); err != nil {
+		t.Fatal(err)
+	}
+	if size, err := f.Seek(0, 2); err != nil || size != 32<<20 {
+		t.Errorf("grown to %d bytes, %v", size, err)
+	}
+	f.Close()
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Errorf("closed again: %v", err)
+	}
+}
+
+func TestLoopOnAFileThatExistsLeavesIt(t *testing.T) {
+	file := filepath.Join(scratch(t), "image")
+	if _, err := Loop(t.Context(), file, 0); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	if err := os.WriteFile(file, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Loop(t.Context(), file, 1<<20); !errors.Is(err, os.ErrExist) {
+		t.Errorf("a file in the way: %v", err)
+	}
+	d, err := Loop(t.Context(), file, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGround(t *testing.T) {
+	dir := scratch(t)
+	g, err := NewGround(t.Context(), dir, Ext4, 1<<30, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	before, err := g.Usage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before.Used != 0 || before.Free < 900<<20 {
+		t.Errorf("new and empty: %+v", before)
+	}
+	if err := os.WriteFile(filepath.Join(g.Dir, "file"), bytes.Repeat([]byte{7}, 8<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	after, err := g.Usage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Used != 8<<20 || after.Written-before.Written < 8<<20 {
+		t.Errorf("8 MiB written: before %+v, after %+v", before, after)
+	}
+	open, err := os.Open(filepath.Join(g.Dir, "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A file that is open until a second from now delays, and no more.
+	go func() { open.Sync(); open.Close() }()
+	if err := g.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := g.Close(); err != nil {
+		t.Errorf("closed again: %v", err)
+	}
+}
+
+func TestGroundThatCannotBeMadeLeavesNothing(t *testing.T) {
+	for name, fs := range map[string]FileSystem{
+		"mkfs refuses":  {Type: "ext4", Make: []string{"-b", "7"}},
+		"mkfs is not":   {Type: "nosuch"},
+		"mount refuses": {Type: "ext4", Make: Ext4.Make, Data: "nosuchoption"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if g, err := NewGround(t.Context(), scratch(t), fs, 64<<20, ""); err == nil {
+				t.Error("made")
+				g.Close()
+			} else {
+				t.Log(err)
+			}
+		})
+	}
+}
+
+func TestOpenRefusesADeviceInUse(t *testing.T) {
+	g, err := NewGround(t.Context(), scratch(t), Ext4, 64<<20, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if _, err := Open(g.Device.Path); !errors.Is(err, unix.EBUSY) {
+		t.Errorf("mounted: %v", err)
+	}
+	if _, err := Open(filepath.Join(g.Dir, "lost+found")); err == nil {
+		t.Error("a directory was taken for a device")
+	}
+}
+
+func TestPlaceGroundIsTheDirectory(t *testing.T) {
+	dir := t.TempDir()
+	g, err := PlaceGround(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u, err := g.Usage(); err != nil || g.Dir != dir || u.Free <= 0 {
+		t.Errorf("%+v, %v", u, err)
+	}
+	if err := g.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCommandSaysWhatIsMissing(t *testing.T) {
+	t.Setenv("PATH", "/nowhere")
+	var missing *NotFound
+	if _, err := Command(t.Context(), "mkfs.nosuch"); !errors.As(err, &missing) || missing.Tool != "mkfs.nosuch" {
+		t.Errorf("%v", err)
+	}
+	t.Setenv("PATH", "/bin:/usr/bin")
+	_, err := Command(t.Context(), "sh", "-c", "echo no such pool >&2; exit 3")
+	if err == nil || !strings.Contains(err.Error(), "no such pool") {
+		t.Errorf("%v", err)
+	}
+}
+
+func FuzzParseCounters(f *testing.F) {
+	f.Add("   10 0 160 3 8 0 4096 1 0 4 4 0 0 0 0 0 0\n")
+	f.Add("1 2 3")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parseCounters(text)
+		if err == nil && (c.Read%512 != 0 || c.Written%512 != 0) {
+			t.Errorf("%+v from %q", c, text)
+		}
+	})
+}

@@ -1,0 +1,2 @@
+// Package image finds images: layered root file systems.
+package image
