@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -24,13 +25,14 @@ type Options struct {
 
 // Net is the network of one run. It may be used by several goroutines at once.
 type Net struct {
-	plan   plan
-	next   atomic.Int64
-	router *os.File // the namespace
-	route  socket   // rtnetlink, in the router
-	filter socket   // nf_tables, in the router
-	table  socket   // owner of the host's rule, when there is one
-	beyond error
+	plan    plan
+	next    atomic.Int64
+	router  *os.File   // the namespace
+	route   socket     // rtnetlink, in the router
+	linking sync.Mutex // of route, once the network is open
+	filter  socket     // nf_tables, in the router
+	table   socket     // owner of the host's rule, when there is one
+	beyond  error
 }
 
 // Open makes a run's network. The calling thread's network namespace is the
@@ -84,7 +86,7 @@ func (n *Net) Close() error {
 // Attach gives the next container its link and address.
 func (n *Net) Attach() *Attachment {
 	a := n.plan.attach(int(n.next.Add(1)-1), RouterFD)
-	a.Router = int(n.router.Fd())
+	a.Router, a.net = int(n.router.Fd()), n
 	return a
 }
 
