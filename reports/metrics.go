@@ -50,6 +50,7 @@ var metrics = []metric{
 	{name: "provision", title: "Provision a root", containerOnly: true},
 	{name: "remove", title: "Remove", containerOnly: true},
 	{name: "cgroup_create", title: "Make control groups", containerOnly: true},
+	{name: "network_create", title: "Make a network", containerOnly: true},
 	{name: "cleanup_debt", title: "Cleanup debt", containerOnly: true},
 }
 
