@@ -177,29 +177,6 @@ workloads:
 	}
 }
 
-func TestNetworks(t *testing.T) {
-	e := open(t, profile(t, `
-rounds: 1
-factors: {workload: [startup], runtime: [isolate, runc, crun, bwrap], network: [bridge, nat], fleet: [1, 3]}
-workloads:
-  startup: {repeats: 1}
-`))
-	need(t, "root", len(e.networks.made()) == 2)
-	ran := 0
-	for key, o := range runAll(t, e) {
-		if key.Network == "host" {
-			continue // the baseline
-		}
-		ran++
-		if key.Runtime != "isolate" || key.Fleet == 1 && !slices.Contains(metrics(o), "phase/network link") {
-			t.Errorf("%s: %v", key, metrics(o))
-		}
-	}
-	if ran != 4 {
-		t.Errorf("%d cells on a bridge ran, want isolate's 4: %v", ran, e.networks.missing)
-	}
-}
-
 func TestPhasesAddUp(t *testing.T) {
 	e := open(t, profile(t, "rounds: 1\nfactors: {workload: [startup], runtime: [isolate], storage: [overlay]}\n"))
 	need(t, "root", e.runtimes["isolate"].missing == nil)
