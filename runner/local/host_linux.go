@@ -182,7 +182,7 @@ func (e *Executor) lacks(ctx context.Context) []runner.Lack {
 	for _, d := range e.dirs {
 		for _, storage := range e.profile.Factors.Storage {
 			if err := e.pools.probe(ctx, d, storage); err != nil {
-				reason, fix := err.Error(), "choose another --dir"
+				reason, fix := err.Error(), ""
 				var missing *storagebench.Missing
 				if errors.As(err, &missing) {
 					reason, fix = missing.Reason, missing.Fix
