@@ -12,21 +12,21 @@ import (
 	"plimsoll/storagebench/tree"
 )
 
-// vfs copies the image's directory for each clone, with read(2) and write(2),
+// VFS copies the image's directory for each clone, with read(2) and write(2),
 // holes left out. No call is used that could share extents, copy on the device
 // or in the kernel (copy_file_range, FICLONE): it is what all others save.
-type vfs struct{}
+type VFS struct{}
 
-func (vfs) Info() Info {
+func (VFS) Info() Info {
 	return Info{
 		Name: "vfs", Kind: Copy, Copies: None,
 		Help: "a copy of all files for each clone; nothing is shared",
 	}
 }
 
-func (b vfs) Probe(ctx context.Context, dir string) error { return probe(ctx, b, dir, 64<<20) }
+func (b VFS) Probe(ctx context.Context, dir string) error { return probe(ctx, b, dir, 64<<20) }
 
-func (vfs) Open(ctx context.Context, dir string, o Options) (Pool, error) {
+func (VFS) Open(ctx context.Context, dir string, o Options) (Pool, error) {
 	g, err := o.ground(ctx, dir, block.Ext4)
 	if err != nil {
 		return nil, missing("vfs", err)
