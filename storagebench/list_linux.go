@@ -12,6 +12,8 @@ func Backends() []Backend {
 		Btrfs{},
 		ZFS{},
 		XFSReflink{},
+		DMThin{},
+		LVMThin{},
 		LoopExt4,
 		LoopXFS,
 	}
