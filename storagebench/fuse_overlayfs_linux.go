@@ -17,22 +17,22 @@ import (
 	"plimsoll/storagebench/tree"
 )
 
-// fuseOverlayfs is the union in user space, which ordinary users have had
+// FuseOverlayfs is the union in user space, which ordinary users have had
 // before the kernel's: a process for each clone.
-type fuseOverlayfs struct{}
+type FuseOverlayfs struct{}
 
-func (fuseOverlayfs) Info() Info {
+func (FuseOverlayfs) Info() Info {
 	return Info{
 		Name: "fuse-overlayfs", Kind: Union, Copies: File,
 		Help: "overlay by a process for each clone (FUSE): what is read is in memory once for each, and once below",
 	}
 }
 
-func (b fuseOverlayfs) Probe(ctx context.Context, dir string) error {
+func (b FuseOverlayfs) Probe(ctx context.Context, dir string) error {
 	return probe(ctx, b, dir, 64<<20)
 }
 
-func (b fuseOverlayfs) Open(ctx context.Context, dir string, o Options) (Pool, error) {
+func (b FuseOverlayfs) Open(ctx context.Context, dir string, o Options) (Pool, error) {
 	program, err := block.Find("fuse-overlayfs")
 	if err != nil {
 		return nil, missing("fuse-overlayfs", err)

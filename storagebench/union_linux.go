@@ -114,29 +114,55 @@ func (p *union) lift(target string) error {
 	return unmount()
 }
 
-func (p *union) Clone(ctx context.Context, id string) (string, error) {
+// clone is the directory of a clone that is there.
+func (p *union) clone(id string) (string, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
 	dir := filepath.Join(p.clones, id)
-	s := stack{
+	if _, err := os.Lstat(dir); err != nil {
+		return "", fmt.Errorf("clone %s: %w", id, err)
+	}
+	return dir, nil
+}
+
+func (p *union) Clone(ctx context.Context, id string) (string, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
+	dir := filepath.Join(p.clones, id)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", fmt.Errorf("clone %s: %w", id, full(err))
+	}
+	root := filepath.Join(dir, "root")
+	err := p.layClone(ctx, stack{
 		dir: p.in("layer"), lower: p.layers,
-		upper: filepath.Join(dir, "upper"), work: filepath.Join(dir, "work"), target: filepath.Join(dir, "root"),
-	}
-	for _, made := range []string{dir, s.upper, s.work, s.target} {
-		if err := os.Mkdir(made, 0o755); err != nil {
-			return "", fmt.Errorf("clone %s: %w", id, full(err))
-		}
-	}
-	err := tree.Attributes(s.upper, p.image) // the root's are those of the topmost directory
-	if err == nil {
-		err = p.lay(ctx, s)
-	}
+		upper: filepath.Join(dir, "upper"), work: filepath.Join(dir, "work"), target: root,
+	})
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("clone %s: %w", id, full(err)), os.RemoveAll(dir))
 	}
-	return s.target, nil
+	return root, nil
+}
+
+func (p *union) layClone(ctx context.Context, s stack) error {
+	for _, dir := range []string{s.upper, s.work, s.target} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	// The attributes of the root are those of the topmost directory.
+	if err := tree.Attributes(s.upper, p.image); err != nil {
+		return err
+	}
+	return p.lay(ctx, s)
 }
 
 func (p *union) Diff(ctx context.Context, id string) ([]Change, error) {
-	dir := filepath.Join(p.clones, id)
+	dir, err := p.clone(id)
+	if err != nil {
+		return nil, err
+	}
 	paths, err := candidates(filepath.Join(dir, "upper"))
 	if err != nil {
 		return nil, fmt.Errorf("diff %s: %w", id, err)
@@ -145,8 +171,11 @@ func (p *union) Diff(ctx context.Context, id string) ([]Change, error) {
 }
 
 func (p *union) Remove(_ context.Context, id string) error {
-	dir := filepath.Join(p.clones, id)
-	err := p.lift(filepath.Join(dir, "root"))
+	dir, err := p.clone(id)
+	if err != nil {
+		return err
+	}
+	err = p.lift(filepath.Join(dir, "root"))
 	if p.whiteouts == tree.OverlayUser {
 		// The kernel made it without permissions, which only root can do without.
 		os.Chmod(filepath.Join(dir, "work", "work"), 0o700)
