@@ -57,3 +57,9 @@ func missing(backend string, err error) error {
 	}
 	return err
 }
+
+// usage is that of a whole ground.
+func usage(g *block.Ground) (Usage, error) {
+	u, err := g.Usage()
+	return Usage{Used: u.Used, Free: u.Free, Written: u.Written, Read: u.Read}, err
+}
