@@ -3,9 +3,17 @@ package storagebench
 // Backends are all there are. What this host lacks for one its Probe says.
 func Backends() []Backend {
 	return []Backend{
+		Overlay,
+		OverlayMetacopy,
+		OverlayVolatile,
+		OverlayTmpfs,
+		FuseOverlayfs{},
+		VFS{},
 		Btrfs{},
 		ZFS{},
 		XFSReflink{},
+		DMThin{},
+		LVMThin{},
 		LoopExt4,
 		LoopXFS,
 	}
