@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"plimsoll/storagebench/block"
 	"plimsoll/storagebench/dm"
 )
@@ -171,8 +173,15 @@ func (v *lvmVolumes) remove(ctx context.Context, volume string, used bool) error
 	return v.control.Drop(lvmDM(v.group, gone))
 }
 
+// usage: LVM keeps the target apart from the volume that bears its name as soon
+// as there is a volume on it.
 func (v *lvmVolumes) usage() (dm.ThinUsage, error) {
-	return thinUsage(v.control, lvmDM(v.group, "pool")+"-tpool")
+	pool := lvmDM(v.group, "pool")
+	u, err := thinUsage(v.control, pool+"-tpool")
+	if errors.Is(err, unix.ENXIO) {
+		u, err = thinUsage(v.control, pool)
+	}
+	return u, err
 }
 
 func (v *lvmVolumes) close(ctx context.Context) error {

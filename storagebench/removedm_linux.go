@@ -28,10 +28,11 @@ func removeDM(ctx context.Context, c *dm.Control, name, uuid string) error {
 	}
 	// Only volumes can have users other than devices of ours.
 	for _, d := range devices {
-		if status, err := c.Status(d.name); err != nil || len(status) > 0 && status[0].Type != "thin" {
-			continue
+		status, err := c.Status(d.name)
+		if err == nil && (len(status) == 0 || status[0].Type == "thin") {
+			err = c.Drop(d.name)
 		}
-		if err := c.Drop(d.name); err != nil {
+		if err != nil {
 			return err
 		}
 	}
