@@ -30,12 +30,12 @@ func (LVMThin) Info() Info {
 	}
 }
 
-func (LVMThin) Probe(_ context.Context, _ string) error {
-	return needThin("lvm-thin", "lvm", "mkfs.ext4")
+func (LVMThin) Probe(ctx context.Context, dir string) error {
+	return probeThin(ctx, "lvm-thin", dir, "lvm", "mkfs.ext4")
 }
 
-func (b LVMThin) Open(ctx context.Context, dir string, o Options) (Pool, error) {
-	if err := b.Probe(ctx, dir); err != nil {
+func (LVMThin) Open(ctx context.Context, dir string, o Options) (Pool, error) {
+	if err := needThin("lvm-thin", "lvm", "mkfs.ext4"); err != nil {
 		return nil, err
 	}
 	control, err := dm.Open()
@@ -133,10 +133,11 @@ func (v *lvmVolumes) create(ctx context.Context, volume string) (string, error) 
 	return v.path(volume)
 }
 
-// snapshot has LVM not mark the snapshot as one that is activated only on
-// demand: lvmthin(7), "Thin snapshot activation".
+// snapshot is marked as what is activated on demand only, as LVM has it for
+// thin snapshots (lvmthin(7), "Thin snapshot activation"): else the host's own
+// rules might, when they see the volume group.
 func (v *lvmVolumes) snapshot(ctx context.Context, volume, origin string) (string, error) {
-	err := v.lvm(ctx, "lvcreate", "--snapshot", "--setactivationskip", "n", "--name", volume, v.group+"/"+origin)
+	err := v.lvm(ctx, "lvcreate", "--snapshot", "--setactivationskip", "y", "--ignoreactivationskip", "--name", volume, v.group+"/"+origin)
 	if err != nil {
 		return "", err
 	}
@@ -150,7 +151,7 @@ func (v *lvmVolumes) path(volume string) (string, error) {
 }
 
 func (v *lvmVolumes) activate(ctx context.Context, volume string) (string, error) {
-	if err := v.lvm(ctx, "lvchange", "--activate", "y", v.group+"/"+volume); err != nil {
+	if err := v.lvm(ctx, "lvchange", "--activate", "y", "--ignoreactivationskip", v.group+"/"+volume); err != nil {
 		return "", err
 	}
 	return v.path(volume)

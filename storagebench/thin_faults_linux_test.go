@@ -19,7 +19,11 @@ func TestThinOnDevice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer d.Close()
+		t.Cleanup(func() {
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 		for _, killed := range []bool{false, true} {
 			p := openThin(t, b, dir, Options{Device: d.Path, Name: name})
 			if err := p.Import(t.Context(), twoLayers()); err != nil {
