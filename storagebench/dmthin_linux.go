@@ -35,7 +35,10 @@ func (DMThin) Open(ctx context.Context, dir string, o Options) (Pool, error) {
 		return nil, missing("dm-thin", err)
 	}
 	v := &dmVolumes{control: control, name: o.name(), ids: map[string]uint32{}}
-	if err := o.record(Resource{"dm", v.name}); err != nil {
+	if err = noneYet(control, v.part(""), ofDM); err == nil {
+		err = o.record(Resource{"dm", v.name})
+	}
+	if err != nil {
 		return nil, errors.Join(err, control.Close())
 	}
 	device, err := o.thinDevice(ctx, dir)

@@ -43,7 +43,10 @@ func (LVMThin) Open(ctx context.Context, dir string, o Options) (Pool, error) {
 		return nil, missing("lvm-thin", err)
 	}
 	v := &lvmVolumes{control: control, group: o.name()}
-	if err := o.record(Resource{"vg", v.group}); err != nil {
+	if err = noneYet(control, lvmDM(v.group, ""), ofLVM); err == nil {
+		err = o.record(Resource{"vg", v.group})
+	}
+	if err != nil {
 		return nil, errors.Join(err, control.Close())
 	}
 	device, err := o.thinDevice(ctx, dir)
@@ -77,6 +80,12 @@ func lvmConfig(devices ...string) string {
 		` backup { backup=0 archive=0 }`
 }
 
+// lvmTag marks groups of ours, whatever else bears such a name.
+const lvmTag = "plimsoll"
+
+// ofLVM begins the uuids of volumes: UUID_PREFIX in LVM's dev_manager.c.
+const ofLVM = "LVM-"
+
 type lvmVolumes struct {
 	control *dm.Control
 	group   string
@@ -104,7 +113,7 @@ func (v *lvmVolumes) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := v.lvm(ctx, "vgcreate", "--force", v.group, v.device.Path); err != nil {
+	if err := v.lvm(ctx, "vgcreate", "--force", "--addtag", lvmTag, v.group, v.device.Path); err != nil {
 		return err
 	}
 	// All that is left, as dm-thin has it: the volume group's own metadata take
@@ -251,18 +260,13 @@ func lvmIdle(ctx context.Context, group string) error {
 // gone, a volume is used or a command was killed half way, the device mapper
 // does first; and what LVM would have removed of its own in /dev goes too.
 func undoVolumes(ctx context.Context, c *dm.Control, config, group string) error {
-	const ofLVM = "LVM-" // UUID_PREFIX in LVM's dev_manager.c
 	prefix := lvmDM(group, "")
 	if _, err := detached(c, prefix, ofLVM); err != nil {
 		return err
 	}
-	remove := func() error {
-		err := lvm(ctx, config, "vgremove", "--force", "--force", group)
-		if err != nil && strings.Contains(err.Error(), `"`+group+`" not found`) {
-			return nil
-		}
-		return err
-	}
+	// That there is none is no error for a selection.
+	ours := fmt.Sprintf(`vg_name="%s" && vg_tags=%s`, group, lvmTag)
+	remove := func() error { return lvm(ctx, config, "vgremove", "--force", "--force", "--select", ours) }
 	errs := []error{remove()}
 	if err := removeDM(ctx, c, prefix, ofLVM); err != nil {
 		return errors.Join(append(errs, err)...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -92,6 +93,15 @@ func matching(c *dm.Control, name, uuid string) ([]dmDevice, error) {
 		}
 	}
 	return all, nil
+}
+
+// noneYet refuses a name that another pool has: what bears it will be removed.
+func noneYet(c *dm.Control, name, uuid string) error {
+	devices, err := matching(c, name, uuid)
+	if err == nil && len(devices) > 0 {
+		err = fmt.Errorf("device mapper: %s: %w (another pool has that name)", devices[0].name, os.ErrExist)
+	}
+	return err
 }
 
 // removeAll tries again and again, since devices stand on one another, until

@@ -32,6 +32,9 @@ func TestThinOnDevice(t *testing.T) {
 			if _, err := p.Clone(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
+			if _, err := b.Open(t.Context(), t.TempDir(), Options{Name: name}); !errors.Is(err, os.ErrExist) {
+				t.Errorf("a second pool of that name: %v, want ErrExist", err)
+			}
 			if !killed {
 				err = p.Close()
 			} else if err = clean(t.Context(), dir, name); err == nil {
