@@ -33,7 +33,7 @@ func removeDM(ctx context.Context, c *dm.Control, name, uuid string) error {
 		if err == nil && (len(status) == 0 || status[0].Type == "thin") {
 			err = c.Drop(d.name)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, unix.ENXIO) { // gone meanwhile
 			return err
 		}
 	}
