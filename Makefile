@@ -33,6 +33,7 @@ test-vm:
 	@$(MAKE) --no-print-directory tools TOOLS="qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.ext4:e2fsprogs xz:xz-utils newuidmap:uidmap \
 		dmsetup:dmsetup lvm:lvm2 thin_check:thin-provisioning-tools mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs fuse-overlayfs:fuse-overlayfs"
 	$(GO) run ./internal/vmtest/cmd/vmtest run -release $(RELEASE) -cgroup $(CGROUP) -init "$(INIT)" -timeout 5m -kill-after 15m ./isolate/... ./hostcheck/... ./runner/local ./cmd/checkconfig
+	$(GO) run ./internal/vmtest/cmd/vmtest run -release $(RELEASE) -users root -with dmsetup,lvm,mkfs.ext4 -require root,dm-thin,lvm-thin -timeout 20m -kill-after 25m -run Thin ./storagebench
 
 measure: tools
 	PLIMSOLL_MEASURE=1 $(GO) test -run 'Measure|Kill|Interrupt' -v -count=1 -p 1 -timeout 2h ./...

@@ -22,10 +22,12 @@ func (DMThin) Info() Info {
 	}
 }
 
-func (DMThin) Probe(_ context.Context, _ string) error { return needThin("dm-thin", "mkfs.ext4") }
+func (DMThin) Probe(ctx context.Context, dir string) error {
+	return probeThin(ctx, "dm-thin", dir, "mkfs.ext4")
+}
 
-func (b DMThin) Open(ctx context.Context, dir string, o Options) (Pool, error) {
-	if err := b.Probe(ctx, dir); err != nil {
+func (DMThin) Open(ctx context.Context, dir string, o Options) (Pool, error) {
+	if err := needThin("dm-thin", "mkfs.ext4"); err != nil {
 		return nil, err
 	}
 	control, err := dm.Open()
@@ -33,7 +35,10 @@ func (b DMThin) Open(ctx context.Context, dir string, o Options) (Pool, error) {
 		return nil, missing("dm-thin", err)
 	}
 	v := &dmVolumes{control: control, name: o.name(), ids: map[string]uint32{}}
-	if err := o.record(Resource{"dm", v.name}); err != nil {
+	if err = noneYet(control, v.part(""), ofDM); err == nil {
+		err = o.record(Resource{"dm", v.name})
+	}
+	if err != nil {
 		return nil, errors.Join(err, control.Close())
 	}
 	device, err := o.thinDevice(ctx, dir)

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"plimsoll/storagebench/block"
 	"plimsoll/storagebench/dm"
 )
@@ -28,12 +30,12 @@ func (LVMThin) Info() Info {
 	}
 }
 
-func (LVMThin) Probe(_ context.Context, _ string) error {
-	return needThin("lvm-thin", "lvm", "mkfs.ext4")
+func (LVMThin) Probe(ctx context.Context, dir string) error {
+	return probeThin(ctx, "lvm-thin", dir, "lvm", "mkfs.ext4")
 }
 
-func (b LVMThin) Open(ctx context.Context, dir string, o Options) (Pool, error) {
-	if err := b.Probe(ctx, dir); err != nil {
+func (LVMThin) Open(ctx context.Context, dir string, o Options) (Pool, error) {
+	if err := needThin("lvm-thin", "lvm", "mkfs.ext4"); err != nil {
 		return nil, err
 	}
 	control, err := dm.Open()
@@ -41,7 +43,10 @@ func (b LVMThin) Open(ctx context.Context, dir string, o Options) (Pool, error) 
 		return nil, missing("lvm-thin", err)
 	}
 	v := &lvmVolumes{control: control, group: o.name()}
-	if err := o.record(Resource{"vg", v.group}); err != nil {
+	if err = noneYet(control, lvmDM(v.group, ""), ofLVM); err == nil {
+		err = o.record(Resource{"vg", v.group})
+	}
+	if err != nil {
 		return nil, errors.Join(err, control.Close())
 	}
 	device, err := o.thinDevice(ctx, dir)
@@ -75,6 +80,12 @@ func lvmConfig(devices ...string) string {
 		` backup { backup=0 archive=0 }`
 }
 
+// lvmTag marks groups of ours, whatever else bears such a name.
+const lvmTag = "plimsoll"
+
+// ofLVM begins the uuids of volumes: UUID_PREFIX in LVM's dev_manager.c.
+const ofLVM = "LVM-"
+
 type lvmVolumes struct {
 	control *dm.Control
 	group   string
@@ -102,7 +113,7 @@ func (v *lvmVolumes) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := v.lvm(ctx, "vgcreate", "--force", v.group, v.device.Path); err != nil {
+	if err := v.lvm(ctx, "vgcreate", "--force", "--addtag", lvmTag, v.group, v.device.Path); err != nil {
 		return err
 	}
 	// All that is left, as dm-thin has it: the volume group's own metadata take
@@ -131,10 +142,11 @@ func (v *lvmVolumes) create(ctx context.Context, volume string) (string, error) 
 	return v.path(volume)
 }
 
-// snapshot has LVM not mark the snapshot as one that is activated only on
-// demand: lvmthin(7), "Thin snapshot activation".
+// snapshot is marked as what is activated on demand only, as LVM has it for
+// thin snapshots (lvmthin(7), "Thin snapshot activation"): else the host's own
+// rules might, when they see the volume group.
 func (v *lvmVolumes) snapshot(ctx context.Context, volume, origin string) (string, error) {
-	err := v.lvm(ctx, "lvcreate", "--snapshot", "--setactivationskip", "n", "--name", volume, v.group+"/"+origin)
+	err := v.lvm(ctx, "lvcreate", "--snapshot", "--setactivationskip", "y", "--ignoreactivationskip", "--name", volume, v.group+"/"+origin)
 	if err != nil {
 		return "", err
 	}
@@ -148,7 +160,7 @@ func (v *lvmVolumes) path(volume string) (string, error) {
 }
 
 func (v *lvmVolumes) activate(ctx context.Context, volume string) (string, error) {
-	if err := v.lvm(ctx, "lvchange", "--activate", "y", v.group+"/"+volume); err != nil {
+	if err := v.lvm(ctx, "lvchange", "--activate", "y", "--ignoreactivationskip", v.group+"/"+volume); err != nil {
 		return "", err
 	}
 	return v.path(volume)
@@ -171,8 +183,15 @@ func (v *lvmVolumes) remove(ctx context.Context, volume string, used bool) error
 	return v.control.Drop(lvmDM(v.group, gone))
 }
 
+// usage: LVM keeps the target apart from the volume that bears its name as soon
+// as there is a volume on it.
 func (v *lvmVolumes) usage() (dm.ThinUsage, error) {
-	return thinUsage(v.control, lvmDM(v.group, "pool")+"-tpool")
+	pool := lvmDM(v.group, "pool")
+	u, err := thinUsage(v.control, pool+"-tpool")
+	if errors.Is(err, unix.ENXIO) {
+		u, err = thinUsage(v.control, pool)
+	}
+	return u, err
 }
 
 func (v *lvmVolumes) close(ctx context.Context) error {
@@ -241,18 +260,13 @@ func lvmIdle(ctx context.Context, group string) error {
 // gone, a volume is used or a command was killed half way, the device mapper
 // does first; and what LVM would have removed of its own in /dev goes too.
 func undoVolumes(ctx context.Context, c *dm.Control, config, group string) error {
-	const ofLVM = "LVM-" // UUID_PREFIX in LVM's dev_manager.c
 	prefix := lvmDM(group, "")
 	if _, err := detached(c, prefix, ofLVM); err != nil {
 		return err
 	}
-	remove := func() error {
-		err := lvm(ctx, config, "vgremove", "--force", "--force", group)
-		if err != nil && strings.Contains(err.Error(), `"`+group+`" not found`) {
-			return nil
-		}
-		return err
-	}
+	// That there is none is no error for a selection.
+	ours := fmt.Sprintf(`vg_name="%s" && vg_tags=%s`, group, lvmTag)
+	remove := func() error { return lvm(ctx, config, "vgremove", "--force", "--force", "--select", ours) }
 	errs := []error{remove()}
 	if err := removeDM(ctx, c, prefix, ofLVM); err != nil {
 		return errors.Join(append(errs, err)...)

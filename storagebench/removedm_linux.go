@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -28,10 +29,11 @@ func removeDM(ctx context.Context, c *dm.Control, name, uuid string) error {
 	}
 	// Only volumes can have users other than devices of ours.
 	for _, d := range devices {
-		if status, err := c.Status(d.name); err != nil || len(status) > 0 && status[0].Type != "thin" {
-			continue
+		status, err := c.Status(d.name)
+		if err == nil && (len(status) == 0 || status[0].Type == "thin") {
+			err = c.Drop(d.name)
 		}
-		if err := c.Drop(d.name); err != nil {
+		if err != nil && !errors.Is(err, unix.ENXIO) { // gone meanwhile
 			return err
 		}
 	}
@@ -91,6 +93,15 @@ func matching(c *dm.Control, name, uuid string) ([]dmDevice, error) {
 		}
 	}
 	return all, nil
+}
+
+// noneYet refuses a name that another pool has: what bears it will be removed.
+func noneYet(c *dm.Control, name, uuid string) error {
+	devices, err := matching(c, name, uuid)
+	if err == nil && len(devices) > 0 {
+		err = fmt.Errorf("device mapper: %s: %w (another pool has that name)", devices[0].name, os.ErrExist)
+	}
+	return err
 }
 
 // removeAll tries again and again, since devices stand on one another, until

@@ -19,7 +19,11 @@ func TestThinOnDevice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer d.Close()
+		t.Cleanup(func() {
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 		for _, killed := range []bool{false, true} {
 			p := openThin(t, b, dir, Options{Device: d.Path, Name: name})
 			if err := p.Import(t.Context(), twoLayers()); err != nil {
@@ -27,6 +31,9 @@ func TestThinOnDevice(t *testing.T) {
 			}
 			if _, err := p.Clone(t.Context(), "a"); err != nil {
 				t.Fatal(err)
+			}
+			if _, err := b.Open(t.Context(), t.TempDir(), Options{Name: name}); !errors.Is(err, os.ErrExist) {
+				t.Errorf("a second pool of that name: %v, want ErrExist", err)
 			}
 			if !killed {
 				err = p.Close()

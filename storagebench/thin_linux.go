@@ -278,8 +278,20 @@ func deviceSize(path string) (int64, error) {
 	return f.Seek(0, io.SeekEnd)
 }
 
-// needThin looks for what thin pools need, and loads no module. It does not
-// build a pool to see: devices that a kill leaves would be in no ledger.
+// probeThin does not build a pool to see: devices that a kill leaves would be in
+// no ledger.
+func probeThin(ctx context.Context, backend, dir string, tools ...string) error {
+	if err := needThin(backend, tools...); err != nil {
+		return err
+	}
+	device, err := block.Loop(ctx, filepath.Join(dir, "probe.img"), 1<<20)
+	if err != nil {
+		return missing(backend, err)
+	}
+	return device.Close()
+}
+
+// needThin looks for what thin pools need, and loads no module.
 func needThin(backend string, tools ...string) error {
 	if !dm.Loaded() {
 		return noThin(backend)

@@ -96,7 +96,8 @@ func encodeMessage(text string) []byte {
 }
 
 // parseTable reads the data of DM_TABLE_STATUS: count specs; next counts from
-// the first, otherwise than in a table that is loaded.
+// the first, otherwise than in a table that is loaded, and that of the last is
+// rounded up beyond the data.
 func parseTable(data []byte, count uint32) ([]Target, error) {
 	var table []Target
 	for at, end := 0, 0; len(table) < int(count); at = end {
@@ -104,8 +105,8 @@ func parseTable(data []byte, count uint32) ([]Target, error) {
 		if _, err := binary.Decode(data[at:], binary.NativeEndian, &spec); err != nil {
 			return nil, fmt.Errorf("target %d: %w", len(table), err)
 		}
-		end = int(spec.Next)
-		if end < at+unix.SizeofDmTargetSpec || end > len(data) {
+		end = min(int(spec.Next), len(data))
+		if end < at+unix.SizeofDmTargetSpec {
 			return nil, fmt.Errorf("target %d, at %d of %d bytes, ends at %d", len(table), at, len(data), end)
 		}
 		table = append(table, Target{

@@ -110,17 +110,19 @@ func TestParseTable(t *testing.T) {
 	}
 	// The kernel counts from the first.
 	binary.NativeEndian.PutUint32(data[48+20:], uint32(len(data)))
-	got, err := parseTable(data, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("(-want +got):\n%s", d)
+	for _, whole := range [][]byte{data, data[:len(data)-7]} {
+		got, err := parseTable(whole, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
 	}
 	if got, err := parseTable(data, 3); err == nil {
 		t.Errorf("three of two: %v", got)
 	}
-	if got, err := parseTable(data[:90], 2); err == nil {
+	if got, err := parseTable(data[:87], 2); err == nil {
 		t.Errorf("two of less: %v", got)
 	}
 }
