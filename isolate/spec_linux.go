@@ -69,6 +69,8 @@ type Spec struct {
 	Limits  cgroup.Limits
 	Account []cgroup.Controller // usage to keep besides that of the limits' controllers
 
+	keptAt map[string]uint64 // by read-only path: see keepMountFlags
+
 	NoStamps   bool // do not time the phases of the start
 	CopyMemory bool // start with a copy of the harness's memory: see launch.Program
 }

@@ -190,9 +190,3 @@ func (p *btrfsPool) Usage(ctx context.Context) (Usage, error) {
 }
 
 func (p *btrfsPool) Close() error { return p.ground.Close() }
-
-// usage is that of a whole ground.
-func usage(g *block.Ground) (Usage, error) {
-	u, err := g.Usage()
-	return Usage{Used: u.Used, Free: u.Free, Written: u.Written, Read: u.Read}, err
-}

@@ -29,7 +29,7 @@ func layerOf(files ...string) Layer {
 }
 
 func TestSmoke(t *testing.T) {
-	for _, b := range []Backend{Btrfs{}, XFSReflink{}, LoopExt4, LoopXFS} {
+	for _, b := range Backends() {
 		t.Run(b.Info().Name, func(t *testing.T) {
 			dir := t.TempDir()
 			if err := b.Probe(t.Context(), dir); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,38 +62,26 @@ func (p *union) Import(ctx context.Context, image Image) error {
 			return err
 		}
 	}
-	layers := image.Layers
-	if len(layers) == 0 {
-		layers = []Layer{{}}
-	}
-	for i, layer := range layers {
+	for i := range max(1, len(image.Layers)) { // an image may be empty
 		name := strconv.Itoa(i)
-		if err := unpack(ctx, p.in("layer", name), layer, p.whiteouts); err != nil {
-			return fmt.Errorf("import layer %d: %w", i, full(err))
+		if err := os.Mkdir(p.in("layer", name), 0o755); err != nil {
+			return full(err)
 		}
-		p.layers = append([]string{name}, p.layers...)
+		p.layers = append(p.layers, name)
+		if i == len(image.Layers) {
+			break
+		}
+		if err := image.Layers[i].unpack(ctx, p.in("layer", name), p.whiteouts); err != nil {
+			return fmt.Errorf("image %s: %w", image.Name, full(err))
+		}
 	}
+	slices.Reverse(p.layers)
 	p.image = p.in("layer", p.layers[0])
-	if len(layers) == 1 {
+	if len(p.layers) == 1 {
 		return nil
 	}
 	p.image = p.in("base")
 	return p.lay(ctx, stack{dir: p.in("layer"), lower: p.layers, target: p.image})
-}
-
-// unpack makes dir, and puts a layer there. One without an archive is empty.
-func unpack(ctx context.Context, dir string, layer Layer, w tree.Whiteouts) error {
-	if err := os.Mkdir(dir, 0o755); err != nil && !(w == tree.Apply && os.IsExist(err)) {
-		return err
-	}
-	if layer.Open == nil {
-		return nil
-	}
-	r, err := layer.Open()
-	if err != nil {
-		return err
-	}
-	return errors.Join(tree.Unpack(ctx, dir, r, w), r.Close())
 }
 
 // full says what to do about a pool that is.
@@ -125,29 +114,55 @@ func (p *union) lift(target string) error {
 	return unmount()
 }
 
-func (p *union) Clone(ctx context.Context, id string) (string, error) {
+// clone is the directory of a clone that is there.
+func (p *union) clone(id string) (string, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
 	dir := filepath.Join(p.clones, id)
-	s := stack{
+	if _, err := os.Lstat(dir); err != nil {
+		return "", fmt.Errorf("clone %s: %w", id, err)
+	}
+	return dir, nil
+}
+
+func (p *union) Clone(ctx context.Context, id string) (string, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
+	dir := filepath.Join(p.clones, id)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", fmt.Errorf("clone %s: %w", id, full(err))
+	}
+	root := filepath.Join(dir, "root")
+	err := p.layClone(ctx, stack{
 		dir: p.in("layer"), lower: p.layers,
-		upper: filepath.Join(dir, "upper"), work: filepath.Join(dir, "work"), target: filepath.Join(dir, "root"),
-	}
-	for _, made := range []string{dir, s.upper, s.work, s.target} {
-		if err := os.Mkdir(made, 0o755); err != nil {
-			return "", fmt.Errorf("clone %s: %w", id, full(err))
-		}
-	}
-	err := tree.Attributes(s.upper, p.image) // the root's are those of the topmost directory
-	if err == nil {
-		err = p.lay(ctx, s)
-	}
+		upper: filepath.Join(dir, "upper"), work: filepath.Join(dir, "work"), target: root,
+	})
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("clone %s: %w", id, full(err)), os.RemoveAll(dir))
 	}
-	return s.target, nil
+	return root, nil
+}
+
+func (p *union) layClone(ctx context.Context, s stack) error {
+	for _, dir := range []string{s.upper, s.work, s.target} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	// The attributes of the root are those of the topmost directory.
+	if err := tree.Attributes(s.upper, p.image); err != nil {
+		return err
+	}
+	return p.lay(ctx, s)
 }
 
 func (p *union) Diff(ctx context.Context, id string) ([]Change, error) {
-	dir := filepath.Join(p.clones, id)
+	dir, err := p.clone(id)
+	if err != nil {
+		return nil, err
+	}
 	paths, err := candidates(filepath.Join(dir, "upper"))
 	if err != nil {
 		return nil, fmt.Errorf("diff %s: %w", id, err)
@@ -156,8 +171,11 @@ func (p *union) Diff(ctx context.Context, id string) ([]Change, error) {
 }
 
 func (p *union) Remove(_ context.Context, id string) error {
-	dir := filepath.Join(p.clones, id)
-	err := p.lift(filepath.Join(dir, "root"))
+	dir, err := p.clone(id)
+	if err != nil {
+		return err
+	}
+	err = p.lift(filepath.Join(dir, "root"))
 	if p.whiteouts == tree.OverlayUser {
 		// The kernel made it without permissions, which only root can do without.
 		os.Chmod(filepath.Join(dir, "work", "work"), 0o700)
@@ -188,23 +206,6 @@ func (p *union) Usage(context.Context) (Usage, error) {
 	return u, nil
 }
 
-func usage(g *block.Ground) (Usage, error) {
-	u, err := g.Usage()
-	return Usage{Used: u.Used, Free: u.Free, Written: u.Written, Read: u.Read}, err
-}
-
-func syncfs(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := unix.Syncfs(int(f.Fd())); err != nil {
-		return fmt.Errorf("syncfs %s: %w", dir, err)
-	}
-	return nil
-}
-
 func (p *union) Close() error {
 	p.mu.Lock()
 	var errs []error
@@ -214,7 +215,7 @@ func (p *union) Close() error {
 	}
 	p.mu.Unlock()
 	if p.memory {
-		errs = append(errs, detach(p.clones))
+		errs = append(errs, detach(p.clones), os.RemoveAll(p.clones))
 	}
 	return errors.Join(append(errs, p.ground.Close())...)
 }

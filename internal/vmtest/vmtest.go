@@ -33,6 +33,7 @@ import (
 type Config struct {
 	Kernel   Kernel
 	Cgroup   string   // v1, v2 or hybrid
+	Init     string   // process 1: "systemd", or "" for one of our own
 	Append   string   // added to the kernel's command line
 	Packages []string // as for go test
 	Users    []string // root, user: each binary runs as each of them
@@ -63,6 +64,9 @@ var ErrTests = errors.New("some tests failed")
 func Run(ctx context.Context, c Config, stdout io.Writer) error {
 	if !slices.Contains([]string{"v1", "v2", "hybrid"}, c.Cgroup) {
 		return fmt.Errorf("unknown cgroup layout %q: v1, v2 or hybrid", c.Cgroup)
+	}
+	if c.Init != "" && c.Init != "systemd" {
+		return fmt.Errorf("unknown init %q: systemd, or none for our own", c.Init)
 	}
 	if err := c.clearOut(); err != nil {
 		return err
@@ -161,6 +165,12 @@ func (c Config) prepare(ctx context.Context, tmp string, tests []testPackage) (m
 			return m, job, fmt.Errorf("file for the guest: %w", err)
 		}
 	}
+	if c.Init == "systemd" {
+		m.append += " " + systemdLayout(c.Cgroup)
+		if err := addSystemd(ctx, t); err != nil {
+			return m, job, err
+		}
+	}
 	f, err := os.Create(m.initrd)
 	if err != nil {
 		return m, job, err
@@ -171,7 +181,7 @@ func (c Config) prepare(ctx context.Context, tmp string, tests []testPackage) (m
 
 // job lists the runs: all tests as the first user, then as the next.
 func (c Config) job(tests []testPackage) guest.Job {
-	j := guest.Job{Cgroup: c.Cgroup, Timeout: c.Timeout, Limit: c.Limit, Swap: c.Swap}
+	j := guest.Job{Cgroup: c.Cgroup, Init: c.Init, Timeout: c.Timeout, Limit: c.Limit, Swap: c.Swap}
 	for _, user := range c.Users {
 		for i, t := range tests {
 			j.Runs = append(j.Runs, guest.Run{

@@ -152,6 +152,13 @@ func TestCPUQuotaThrottles(t *testing.T) {
 		if elapsed := time.Since(begin).Seconds(); !u.Total.Known || u.Total.Value == 0 || u.Total.Value > 0.1*elapsed+0.1 {
 			t.Errorf("%v s of CPU in %v s, with a tenth of one", u.Total, elapsed)
 		}
+		if h.unified() != nil {
+			stalled := usage(t, g).Stalls
+			need(t, "psi", stalled.CPU.Known)
+			if stalled.CPU.Value == 0 || !stalled.Memory.Known || !stalled.IO.Known {
+				t.Errorf("with a tenth of a CPU a busy process waited %+v", stalled)
+			}
+		}
 		if u.Periods.Value < u.Throttled.Value || !u.User.Known || !u.System.Known {
 			t.Errorf("usage %+v", u)
 		}

@@ -64,6 +64,7 @@ func test(ctx context.Context, args []string, stdout io.Writer) error {
 	require := fs.String("require", os.Getenv("PLIMSOLL_REQUIRE"), "PLIMSOLL_REQUIRE for root")
 	requireUser := fs.String("require-user", "", "PLIMSOLL_REQUIRE for the ordinary user")
 	fs.StringVar(&c.Cgroup, "cgroup", "v2", "v1, v2 or hybrid")
+	fs.StringVar(&c.Init, "init", "", "systemd: this host's is process 1 of the machine, with a manager of the user's")
 	fs.StringVar(&c.Append, "append", "", "more kernel command `line`, as cgroup_disable=memory")
 	fs.StringVar(&c.Run, "run", "", "as go test -run")
 	fs.BoolVar(&c.Verbose, "v", false, "show all output as it comes")
