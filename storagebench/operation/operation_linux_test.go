@@ -14,14 +14,16 @@ import (
 	"plimsoll/storagebench"
 )
 
-// The operations, as a profile has them done: what each measures is asserted
-// by itself on the way.
-var operations = []struct {
+type operation struct {
 	name    string
 	do      func(context.Context, Target) ([]Measurement, error)
 	metrics string
 	bare    string // metrics of a directory that is not a clone
-}{
+}
+
+// The operations, as a profile has them done: what each measures is asserted
+// by itself on the way.
+var operations = []operation{
 	{"provision", func(ctx context.Context, t Target) ([]Measurement, error) {
 		return Provision(ctx, t, ProvisionOptions{Clones: 3})
 	}, "delete disk_per_clone provision provision_rate", ""},
@@ -196,14 +198,7 @@ func TestLiesAreCaught(t *testing.T) {
 		t.Run(backend.name, func(t *testing.T) {
 			target := imported(t, backend.name)
 			for _, l := range backend.lies {
-				i := slices.IndexFunc(operations, func(o struct {
-					name    string
-					do      func(context.Context, Target) ([]Measurement, error)
-					metrics string
-					bare    string
-				}) bool {
-					return o.name == l.operation
-				})
+				i := slices.IndexFunc(operations, func(o operation) bool { return o.name == l.operation })
 				made, err := operations[i].do(t.Context(), l.tell(target))
 				if err == nil || !strings.Contains(err.Error(), l.want) {
 					t.Errorf("%s: %v, %v", l.says, made, err)
@@ -222,16 +217,17 @@ type lie struct {
 
 func TestGivenUp(t *testing.T) {
 	target := imported(t, "overlay")
+	pool := target.Pool
 	ctx, cancel := context.WithCancel(t.Context())
-	target.Pool = bent{Pool: target.Pool, clone: func(ctx context.Context, id string) (string, error) {
+	target.Pool = bent{Pool: pool, clone: func(ctx context.Context, id string) (string, error) {
 		defer cancel()
-		return target.Pool.Clone(ctx, id)
+		return pool.Clone(ctx, id)
 	}}
 	if made, err := SmallChange(ctx, target, SmallChangeOptions{Files: 10}); !errors.Is(err, context.Canceled) || made != nil {
 		t.Errorf("%v, %v", made, err)
 	}
 	// Its clone is gone, and the name free.
-	target.Pool = target.Pool.(bent).Pool
+	target.Pool = pool
 	if _, err := SmallChange(t.Context(), target, SmallChangeOptions{Files: 10}); err != nil {
 		t.Error(err)
 	}
