@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/cgroup/scope"
 	"plimsoll/profiles"
 	"plimsoll/runner"
 	"plimsoll/runner/workloads"
@@ -319,10 +320,9 @@ func TestCleanUndoesAbandonedRun(t *testing.T) {
 		t.Fatalf("a run that lives was not left alone: %+v, %v", done, err)
 	}
 	name := e.ledger.file.Name()
-	// A killed run is no longer in its leaf either, where it has one.
-	parent := filepath.Dir(filepath.Dir(e.run.Bare().Paths()[0]))
-	if _, err := os.Stat(filepath.Join(parent, cgroup.Prefix+strings.TrimSuffix(filepath.Base(name), ".jsonl")+".harness")); err == nil {
-		if err := os.WriteFile(parent+"/cgroup.procs", []byte("0"), 0); err != nil {
+	if _, err := os.Stat(filepath.Dir(e.run.Bare().Paths()[0]) + ".harness"); err == nil {
+		// A killed run is no longer in its leaf either.
+		if err := scope.Enter(t.Context(), fmt.Sprintf("%saside-%d", cgroup.Prefix, os.Getpid()), "the test itself"); err != nil {
 			t.Fatal(err)
 		}
 	}
