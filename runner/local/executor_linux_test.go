@@ -322,7 +322,7 @@ func TestCleanUndoesAbandonedRun(t *testing.T) {
 	name := e.ledger.file.Name()
 	if _, err := os.Stat(filepath.Dir(e.run.Bare().Paths()[0]) + ".harness"); err == nil {
 		// A killed run is no longer in its leaf either.
-		if err := scope.Enter(t.Context(), fmt.Sprintf("%saside-%d", cgroup.Prefix, os.Getpid()), "the test itself"); err != nil {
+		if err := scope.Enter(t.Context(), fmt.Sprintf("%stest-%d-%d", cgroup.Prefix, os.Getpid(), time.Now().UnixNano()), "the test itself"); err != nil {
 			t.Fatal(err)
 		}
 	}
