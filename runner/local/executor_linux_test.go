@@ -251,7 +251,7 @@ workloads:
 func TestLimitThatKillsIsExplained(t *testing.T) {
 	e := open(t, profile(t, `
 rounds: 1
-factors: {workload: [memory], runtime: [isolate], storage: [overlay], limits: [tiny]}
+factors: {workload: [memory], runtime: [isolate], storage: [bind], limits: [tiny]}
 limits: {tiny: {memory: 20MiB}}
 workloads: {memory: {repeats: 1, params: {size: 64MiB, duration: 1ms, part: stream}}}
 `))
@@ -261,7 +261,7 @@ workloads: {memory: {repeats: 1, params: {size: 64MiB, duration: 1ms, part: stre
 		t.Log(limitable)
 	}
 	need(t, "memory", limitable == nil)
-	o, err := e.Run(t.Context(), runner.Trial{Key: runner.Key{Workload: "memory", Runtime: "isolate", Storage: "overlay",
+	o, err := e.Run(t.Context(), runner.Trial{Key: runner.Key{Workload: "memory", Runtime: "isolate", Storage: "bind",
 		Dir: e.dirs[0].level, Limits: "tiny", Network: "none", Params: "duration=1ms,part=stream,size=64MiB"}})
 	if err != nil {
 		t.Fatal(err)
