@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/cgroup/scope"
 	"plimsoll/profiles"
 	"plimsoll/runner"
 	"plimsoll/runner/workloads"
@@ -227,7 +228,7 @@ workloads:
 func TestLimitThatKillsIsExplained(t *testing.T) {
 	e := open(t, profile(t, `
 rounds: 1
-factors: {workload: [memory], runtime: [isolate], storage: [overlay], limits: [tiny]}
+factors: {workload: [memory], runtime: [isolate], storage: [bind], limits: [tiny]}
 limits: {tiny: {memory: 20MiB}}
 workloads: {memory: {repeats: 1, params: {size: 64MiB, duration: 1ms, part: stream}}}
 `))
@@ -237,7 +238,7 @@ workloads: {memory: {repeats: 1, params: {size: 64MiB, duration: 1ms, part: stre
 		t.Log(limitable)
 	}
 	need(t, "memory", limitable == nil)
-	o, err := e.Run(t.Context(), runner.Trial{Key: runner.Key{Workload: "memory", Runtime: "isolate", Storage: "overlay",
+	o, err := e.Run(t.Context(), runner.Trial{Key: runner.Key{Workload: "memory", Runtime: "isolate", Storage: "bind",
 		Dir: e.dirs[0].level, Limits: "tiny", Network: "none", Params: "duration=1ms,part=stream,size=64MiB"}})
 	if err != nil {
 		t.Fatal(err)
@@ -296,10 +297,9 @@ func TestCleanUndoesAbandonedRun(t *testing.T) {
 		t.Fatalf("a run that lives was not left alone: %+v, %v", done, err)
 	}
 	name := e.ledger.file.Name()
-	// A killed run is no longer in its leaf either, where it has one.
-	parent := filepath.Dir(filepath.Dir(e.run.Bare().Paths()[0]))
-	if _, err := os.Stat(filepath.Join(parent, cgroup.Prefix+strings.TrimSuffix(filepath.Base(name), ".jsonl")+".harness")); err == nil {
-		if err := os.WriteFile(parent+"/cgroup.procs", []byte("0"), 0); err != nil {
+	if _, err := os.Stat(filepath.Dir(e.run.Bare().Paths()[0]) + ".harness"); err == nil {
+		// A killed run is no longer in its leaf either.
+		if err := scope.Enter(t.Context(), fmt.Sprintf("%stest-%d-%d", cgroup.Prefix, os.Getpid(), time.Now().UnixNano()), "the test itself"); err != nil {
 			t.Fatal(err)
 		}
 	}

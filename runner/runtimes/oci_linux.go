@@ -188,6 +188,12 @@ func (c *ociContainer) await(ctx context.Context) (launch.Exit, error) {
 		if err == nil {
 			break
 		}
+		if err == syscall.ECHILD && ctx.Err() == nil && unix.Kill(c.init, 0) == nil {
+			// crun returns when the container runs; the process of its own that started
+			// the container ends a moment later, and is its parent until then.
+			time.Sleep(100 * time.Microsecond)
+			continue
+		}
 		if err != syscall.EINTR {
 			return launch.Exit{}, fmt.Errorf("wait for process %d of %s: %w", c.init, c.oci.name, err)
 		}
