@@ -159,6 +159,7 @@ func unshare(flags uintptr) error {
 var toUnshare uintptr
 
 //go:nosplit
+//go:norace
 func unshareChild() syscall.Errno {
 	_, _, errno := unix.RawSyscall(unix.SYS_UNSHARE, toUnshare, 0, 0)
 	return errno
@@ -336,6 +337,7 @@ func climb() error {
 }
 
 //go:nosplit
+//go:norace
 func climbChild() syscall.Errno {
 	unix.RawSyscall(unix.SYS_CHROOT, cell, 0, 0) // the working directory stays outside
 	for range 64 {
