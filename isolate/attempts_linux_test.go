@@ -152,13 +152,23 @@ func call(nr uintptr, args ...uintptr) func() error {
 
 // unshare is tried in a process of its own: a thread of several may not.
 func unshare(flags uintptr) error {
-	return inChild(func() syscall.Errno {
-		_, _, errno := unix.RawSyscall(unix.SYS_UNSHARE, flags, 0, 0)
-		return errno
-	})
+	toUnshare = flags
+	return inChild(unshareChild)
 }
 
-// inChild makes a system call in a forked child, which does nothing else.
+var toUnshare uintptr
+
+//go:nosplit
+//go:norace
+func unshareChild() syscall.Errno {
+	_, _, errno := unix.RawSyscall(unix.SYS_UNSHARE, toUnshare, 0, 0)
+	return errno
+}
+
+// inChild makes system calls in a forked child, which does nothing else. What
+// it runs is nosplit: the scheduler may have asked this goroutine to yield, at
+// the entry of the next function that is not, and the child has no other
+// thread that would go on.
 func inChild(try func() syscall.Errno) error {
 	pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 	if errno != 0 {
@@ -323,18 +333,22 @@ func climb() error {
 	if err := os.MkdirAll("/tmp/cell", 0o755); err != nil {
 		return err
 	}
-	return inChild(func() syscall.Errno {
-		unix.RawSyscall(unix.SYS_CHROOT, cell, 0, 0) // the working directory stays outside
-		for range 64 {
-			unix.RawSyscall(unix.SYS_CHDIR, up, 0, 0)
-		}
-		unix.RawSyscall(unix.SYS_CHROOT, here, 0, 0)
-		if _, _, errno := unix.RawSyscall6(unix.SYS_FACCESSAT, 0, act, 0, 0, 0, 0); errno != 0 {
-			return unix.ENOTTY // the climb itself does not work: the test proves nothing
-		}
-		_, _, errno := unix.RawSyscall6(unix.SYS_FACCESSAT, 0, marker, 0, 0, 0, 0)
-		return errno
-	})
+	return inChild(climbChild)
+}
+
+//go:nosplit
+//go:norace
+func climbChild() syscall.Errno {
+	unix.RawSyscall(unix.SYS_CHROOT, cell, 0, 0) // the working directory stays outside
+	for range 64 {
+		unix.RawSyscall(unix.SYS_CHDIR, up, 0, 0)
+	}
+	unix.RawSyscall(unix.SYS_CHROOT, here, 0, 0)
+	if _, _, errno := unix.RawSyscall6(unix.SYS_FACCESSAT, 0, act, 0, 0, 0, 0); errno != 0 {
+		return unix.ENOTTY // the climb itself does not work: the test proves nothing
+	}
+	_, _, errno := unix.RawSyscall6(unix.SYS_FACCESSAT, 0, marker, 0, 0, 0, 0)
+	return errno
 }
 
 var cell, up, here, act, marker = str("/tmp/cell"), str(".."), str("."), str("/act"), str(os.Getenv("PLIMSOLL_MARKER"))
