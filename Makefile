@@ -42,7 +42,7 @@ test-vm:
 	@mkdir -p $(VM_OUT)
 	-@PLIMSOLL_REQUIRE= $(GO) test -json -p 1 $(VM_PACKAGES) > $(VM_OUT)/host.json
 	$(GO) run ./internal/vmtest/cmd/vmtest run -out $(VM_OUT) -release $(RELEASE) -cgroup $(CGROUP) -swap 256 \
-		-with $(VM_PROGRAMS) -require $(VM_REQUIRE) -require-user linux -timeout 3m -kill-after 6m $(VM_PACKAGES)
+		-with $(VM_PROGRAMS) -require $(VM_REQUIRE) -require-user linux -timeout 5m -kill-after 10m $(VM_PACKAGES)
 	$(GO) run ./internal/vmtest/cmd/vmtest skips $(VM_OUT)/host.json $(VM_OUT)/root.json $(VM_OUT)/user.json
 
 measure: tools

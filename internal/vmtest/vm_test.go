@@ -56,7 +56,7 @@ func TestVerdicts(t *testing.T) {
 		Users:    []string{"root", "user"},
 		Require:  map[string]string{"root": "root,overlay"},
 		Timeout:  5 * time.Second,
-		Limit:    2 * time.Minute,
+		Limit:    5 * time.Minute,
 		CPUs:     2, Memory: 1024, Scratch: 4096, Swap: 64,
 		Out: t.TempDir(),
 	}
@@ -144,7 +144,7 @@ func TestStorage(t *testing.T) {
 		Modules:  []string{"dm-raid"}, // that is not in demandModules
 		Files:    []string{"/etc/lvm"},
 		Timeout:  time.Minute,
-		Limit:    2 * time.Minute,
+		Limit:    5 * time.Minute,
 		CPUs:     2, Memory: 1024, Scratch: 8192,
 		Out: t.TempDir(),
 	}
