@@ -31,8 +31,8 @@ func (s *Spec) adapt(missing launch.Features) error {
 	return nil
 }
 
-// keepMountFlags notes how the file systems that are bound read-only are
-// mounted. In a user namespace these flags are locked: to drop nosuid, nodev
+// keepMountFlags notes how the file systems that are bound read-only, as a whole or in
+// part, are mounted. In a user namespace these flags are locked: to drop nosuid, nodev
 // or noexec, as a remount that does not name them would, is EPERM
 // (mount_namespaces(7)).
 func (s *Spec) keepMountFlags() {
@@ -48,6 +48,15 @@ func (s *Spec) keepMountFlags() {
 	for i := range s.Mounts {
 		if m := &s.Mounts[i]; m.Type == "" && m.ReadOnly {
 			m.kept = lockedFlags(m.Source)
+		}
+	}
+	s.keptAt = nil
+	for _, path := range s.ReadOnlyPaths {
+		if source, ok := s.onHost(path); ok && !ofKernel(path) {
+			if s.keptAt == nil {
+				s.keptAt = map[string]uint64{}
+			}
+			s.keptAt[path] = lockedFlags(source)
 		}
 	}
 }

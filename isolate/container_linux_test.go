@@ -128,6 +128,38 @@ func TestLockedMountFlags(t *testing.T) {
 	wants(t, got, "write /x open /x: read-only file system", "write /data/x open /data/x: read-only file system")
 }
 
+// TestLockedMountFlagsOfPaths: parts of what is bound can be made read-only too,
+// where that has flags of its own and where the root's are the ones.
+func TestLockedMountFlagsOfPaths(t *testing.T) {
+	f := newFixture(t)
+	root, data := t.TempDir(), t.TempDir()
+	for dir, flags := range map[string]uintptr{root: unix.MS_NOSUID | unix.MS_NODEV, data: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC} {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", flags, ""); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Unmount(dir, unix.MNT_DETACH)
+	}
+	if err := os.CopyFS(root, os.DirFS(f.image)); err != nil {
+		t.Fatal(err)
+	}
+	open(t, root)
+	for _, path := range []string{root + "/act", root + "/x", data + "/x"} {
+		f, err := os.OpenFile(path, os.O_CREATE, 0)
+		if err := errors.Join(err, f.Close(), os.Chmod(path, 0o777)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := f.output(func(s *Spec) {
+		s.Namespaces |= UserNS
+		s.UIDMap = []IDMap{{0, 200000, 65536}}
+		s.GIDMap = s.UIDMap
+		s.Root = &Root{Path: root}
+		s.Mounts = []Mount{{Source: data, Target: "/data"}}
+		s.ReadOnlyPaths = []string{"/x", "/data/x"}
+	})
+	wants(t, got, "write /x open /x: read-only file system", "write /data/x open /data/x: read-only file system")
+}
+
 // chmod lets the user namespace's ids through the directories of the test.
 func chmod(t *testing.T, dir string) {
 	t.Helper()

@@ -66,14 +66,37 @@ func (c compiler) readOnly(paths []string) {
 // flagsAt are the flags of the mount that a path is on: a remount takes off
 // those that it does not name.
 func (c compiler) flagsAt(path string) uint64 {
-	below := func(dir string) bool { return strings.HasPrefix(path+"/", dir+"/") }
-	switch {
-	case below("/proc") || below("/sys"):
+	if ofKernel(path) {
 		return unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
-	case slices.ContainsFunc(c.spec.Mounts, func(m Mount) bool { return below(m.Target) }):
-		return unix.MS_NOSUID | unix.MS_NODEV
 	}
-	return 0
+	flags := c.spec.keptAt[path]
+	if slices.ContainsFunc(c.spec.Mounts, func(m Mount) bool { return below(path, m.Target) }) {
+		flags |= unix.MS_NOSUID | unix.MS_NODEV
+	}
+	return flags
+}
+
+// ofKernel reports whether a path is of a file system that the container mounts itself.
+func ofKernel(path string) bool { return below(path, "/proc") || below(path, "/sys") }
+
+func below(path, dir string) bool { return strings.HasPrefix(path+"/", dir+"/") }
+
+// onHost is where a path of the container is on the host, if it is there: in what is
+// mounted deepest on the way.
+func (s *Spec) onHost(path string) (string, bool) {
+	var at Mount
+	for _, m := range s.Mounts {
+		if below(path, m.Target) && len(m.Target) >= len(at.Target) {
+			at = m
+		}
+	}
+	switch {
+	case at.Type != "" || at.Target == "" && (s.Root.Overlay != nil || s.Dev && below(path, "/dev")):
+		return "", false
+	case at.Target != "":
+		return filepath.Join(at.Source, strings.TrimPrefix(path, at.Target)), true
+	}
+	return filepath.Join(s.Root.Path, path), true
 }
 
 // tryMount passes over a target that is not there.

@@ -36,6 +36,7 @@ import (
 type Config struct {
 	Kernel   Kernel
 	Cgroup   string   // v1, v2 or hybrid
+	Init     string   // process 1: "systemd", or "" for one of our own
 	Append   string   // added to the kernel's command line
 	Packages []string // as for go test
 	Users    []string // root, user: each binary runs as each of them
@@ -67,6 +68,9 @@ var ErrTests = errors.New("some tests failed")
 func Run(ctx context.Context, c Config, stdout io.Writer) error {
 	if !slices.Contains([]string{"v1", "v2", "hybrid"}, c.Cgroup) {
 		return fmt.Errorf("unknown cgroup layout %q: v1, v2 or hybrid", c.Cgroup)
+	}
+	if c.Init != "" && c.Init != "systemd" {
+		return fmt.Errorf("unknown init %q: systemd, or none for our own", c.Init)
 	}
 	if err := c.clearOut(); err != nil {
 		return err
@@ -196,6 +200,12 @@ func (c Config) prepare(ctx context.Context, tmp, user string, tests []testPacka
 	if err := addGuest(ctx, t, tmp, job, tests, c.Programs); err != nil {
 		return m, err
 	}
+	if c.Init == "systemd" {
+		m.append += " " + systemdLayout(c.Cgroup)
+		if err := addSystemd(ctx, t); err != nil {
+			return m, err
+		}
+	}
 	for _, f := range c.Files {
 		if err := addFiles(t, f, strings.TrimPrefix(filepath.Clean(f), "/")); err != nil {
 			return m, fmt.Errorf("file for the guest: %w", err)
@@ -211,7 +221,7 @@ func (c Config) prepare(ctx context.Context, tmp, user string, tests []testPacka
 
 // job lists the runs, one for each test binary.
 func (c Config) job(user string, tests []testPackage) guest.Job {
-	j := guest.Job{Cgroup: c.Cgroup, Timeout: c.Timeout, Limit: c.Limit, Swap: c.Swap}
+	j := guest.Job{Cgroup: c.Cgroup, Init: c.Init, Timeout: c.Timeout, Limit: c.Limit, Swap: c.Swap}
 	for i, t := range tests {
 		j.Runs = append(j.Runs, guest.Run{
 			User: user,

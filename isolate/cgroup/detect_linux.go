@@ -39,20 +39,25 @@ func detect(root string, may access) (*Host, error) {
 		return nil, fmt.Errorf("read our own cgroups: %w", err)
 	}
 	h := &Host{root: root}
-	for _, m := range parseMemberships(b) {
+	members := parseMemberships(b)
+	for _, m := range members {
+		at := m.hierarchy(root, m.find(mounts))
+		// The mark is in the tree that systemd itself lives in, which has no v1 controllers.
+		if at != nil && at.inside() && len(m.controllers) == 0 && may.delegated(at.Own) {
+			h.delegated = m.path
+		}
+	}
+	for _, m := range members {
 		mount := m.find(mounts)
-		if mount == nil {
+		at := m.hierarchy(root, mount)
+		if at == nil {
 			continue // not visible here
 		}
-		at := Hierarchy{Version: m.version(), Mount: filepath.Join(root, mount.Mountpoint), Controllers: m.controllers}
-		if below, ok := within(m.path, mount.Root); ok {
-			at.Own = filepath.Join(at.Mount, below)
-		}
-		at.Parent, at.Err = at.chooseParent(mount, may)
+		at.Parent, at.Err = at.chooseParent(mount, may, m.path == h.delegated)
 		if at.Version == 2 {
 			at.Controllers = listed(filepath.Join(at.Parent, "cgroup.controllers"))
 		}
-		h.Hierarchies = append(h.Hierarchies, at)
+		h.Hierarchies = append(h.Hierarchies, *at)
 	}
 	slices.SortStableFunc(h.Hierarchies, func(a, b Hierarchy) int { return b.Version - a.Version })
 
@@ -61,27 +66,42 @@ func detect(root string, may access) (*Host, error) {
 	return h, nil
 }
 
+// hierarchy is the tree that a membership is in, nil without a mount.
+func (m membership) hierarchy(root string, mount *mountinfo.Info) *Hierarchy {
+	if mount == nil {
+		return nil
+	}
+	at := &Hierarchy{Version: m.version(), Mount: filepath.Join(root, mount.Mountpoint), Controllers: m.controllers}
+	if below, ok := within(m.path, mount.Root); ok {
+		at.Own = filepath.Join(at.Mount, below)
+	}
+	return at
+}
+
+// inside reports whether our own group is visible, and not the top of what is.
+func (at *Hierarchy) inside() bool { return at.Own != "" && at.Own != at.Mount }
+
 // chooseParent picks the directory in which run groups are made.
 //
 // A group of our own that was delegated to us comes first: systemd owns every other
 // group of its tree and marks those that it will not touch (man systemd.resource-control, Delegate=;
-// https://systemd.io/CGROUP_DELEGATION). Otherwise it is the top of what we
+// https://systemd.io/CGROUP_DELEGATION). On v1 it delegates the group of the same path in the
+// hierarchies that it manages. Otherwise it is the top of what we
 // see, as for dockerd: groups made there are next to systemd's slices,
 // none of which is changed. An ordinary user cannot write there and may have
 // a group of their own.
-func (at *Hierarchy) chooseParent(m *mountinfo.Info, may access) (string, error) {
+func (at *Hierarchy) chooseParent(m *mountinfo.Info, may access, delegated bool) (string, error) {
 	if slices.Contains(strings.Split(m.Options, ","), "ro") {
 		return at.Mount, fmt.Errorf("%s is mounted read-only (hint: a container must be given its cgroups to write, as docker run --privileged does)", at.Mount)
 	}
-	inside := at.Own != "" && at.Own != at.Mount
-	if at.Version == 2 && inside && may.delegated(at.Own) && may.mayWrite(at.Own, 2) == nil {
+	if delegated && at.inside() && may.mayWrite(at.Own, at.Version) == nil {
 		return at.Own, nil
 	}
 	err := may.mayWrite(at.Mount, at.Version)
 	if err == nil {
 		return at.Mount, nil
 	}
-	if inside && may.mayWrite(at.Own, at.Version) == nil {
+	if at.inside() && may.mayWrite(at.Own, at.Version) == nil {
 		return at.Own, nil
 	}
 	hint := "become root"

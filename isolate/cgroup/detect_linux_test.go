@@ -19,6 +19,9 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 const scope = "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice/run-u7.scope"
 
+// runScope is what systemd gave a run of root's that asked for it.
+const runScope = "/system.slice/plimsoll-r1.scope"
+
 // layout is a whole host under testdata, with what a tree of files cannot
 // tell: where we may write, and what systemd marked as delegated.
 type layout struct {
@@ -33,6 +36,9 @@ var layouts = []layout{
 	{name: "v2"},
 	{name: "v2-systemd"},
 	{name: "v2-delegated", writable: func(dir string) bool { return strings.HasPrefix(dir, scope) }, delegated: scope},
+	{name: "v2-scope", delegated: "/sys/fs/cgroup" + runScope},
+	{name: "hybrid-scope", delegated: "/sys/fs/cgroup/unified" + runScope},
+	{name: "v1-scope", delegated: "/sys/fs/cgroup/systemd" + runScope},
 	{name: "v2-user", writable: func(string) bool { return false }},
 	{name: "v2-container"},
 	{name: "v1-container"},

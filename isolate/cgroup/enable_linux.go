@@ -22,6 +22,17 @@ const harnessSuffix = ".harness"
 
 func (at *Hierarchy) harnessDir(run string) string { return at.runDir(run) + harnessSuffix }
 
+// Delegated reports whether our own group was delegated to us and can be made
+// use of: with v2's controllers no other process may be in it, which would not be ours to move.
+func (h *Host) Delegated() bool {
+	at := h.unified()
+	if h.delegated == "" || at == nil || len(at.Controllers) == 0 {
+		return h.delegated != ""
+	}
+	pids, err := ownPIDs(at.Parent)
+	return err == nil && at.Parent == at.Own && slices.Equal(pids, []int{os.Getpid()})
+}
+
 // enable hands a controller down to the children of the run's group. Callers hold r.mu.
 func (r *Run) enable(at *Hierarchy, c Controller) error {
 	if r.enabled[c] {
@@ -87,7 +98,7 @@ func (r *Run) vacate(at *Hierarchy) error {
 	if err := mkdir(dir); err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
-	r.aside = true
+	r.aside, r.before = true, listed(at.Parent+"/cgroup.subtree_control")
 	return writeFile(dir+"/cgroup.procs", "0")
 }
 
@@ -100,6 +111,13 @@ func (r *Run) giveBack(ctx context.Context) error {
 		return nil
 	}
 	var errs []error
+	if r.aside { // then Parent is ours alone, and others handed down in it only for our containers
+		for _, c := range listed(at.Parent + "/cgroup.subtree_control") {
+			if !slices.Contains(r.before, c) && !slices.Contains(r.lent, c) {
+				r.lent = append(r.lent, c)
+			}
+		}
+	}
 	for _, c := range r.lent {
 		if err := handDown(at.Parent, "-", c); err != nil && !errors.Is(err, unix.EBUSY) && !gone(err) {
 			errs = append(errs, err)

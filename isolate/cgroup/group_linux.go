@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Group is one container's group in every hierarchy it was made in. It is safe
@@ -140,13 +142,15 @@ func (g *Group) Usage() (Usage, error) {
 			if err == nil {
 				return b
 			}
-			if !gone(err) && failed == nil {
+			// PSI that was switched off at boot has its files, unreadable (psi=0).
+			if !gone(err) && !errors.Is(err, unix.EOPNOTSUPP) && failed == nil {
 				failed = err
 			}
 			return nil
 		}
 		if p.at.Version == 2 {
 			unifiedUsage(read, &u)
+			stalls(read, &u)
 		}
 		for _, c := range p.uses {
 			if usage := c.in(p.at.Version).usage; usage != nil {

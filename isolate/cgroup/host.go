@@ -15,6 +15,7 @@ type Host struct {
 	Hierarchies []Hierarchy                  // the unified one first, if any, then v1 as in /proc/self/cgroup
 	Missing     map[Controller]*MissingError // controllers that no group can be given, and why
 	root        string
+	delegated   string // path of our own group where it was delegated to us
 }
 
 // Hierarchy is one mounted tree of cgroups.

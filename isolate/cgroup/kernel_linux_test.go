@@ -152,6 +152,13 @@ func TestCPUQuotaThrottles(t *testing.T) {
 		if elapsed := time.Since(begin).Seconds(); !u.Total.Known || u.Total.Value == 0 || u.Total.Value > 0.1*elapsed+0.1 {
 			t.Errorf("%v s of CPU in %v s, with a tenth of one", u.Total, elapsed)
 		}
+		if h.unified() != nil {
+			stalled := usage(t, g).Stalls
+			need(t, "psi", stalled.CPU.Known)
+			if stalled.CPU.Value == 0 || !stalled.Memory.Known || !stalled.IO.Known {
+				t.Errorf("with a tenth of a CPU a busy process waited %+v", stalled)
+			}
+		}
 		if u.Periods.Value < u.Throttled.Value || !u.User.Known || !u.System.Known {
 			t.Errorf("usage %+v", u)
 		}
@@ -364,6 +371,23 @@ func TestRemoveOfTheLivingIsRefused(t *testing.T) {
 		defer cancel()
 		if err := g.Remove(ctx); !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), strconv.Itoa(pid)) {
 			t.Errorf("got %v, want EBUSY naming %d", err, pid)
+		}
+	})
+}
+
+func TestRemoveIdle(t *testing.T) {
+	onEachLayout(t, func(t *testing.T, h *Host) {
+		g := create(t, newRun(t, h), Limits{PIDs: 10})
+		start(t, g, "wait")
+		if g.RemoveIdle() || slices.ContainsFunc(g.Paths(), func(dir string) bool { return !exists(dir) }) {
+			t.Error("a group was removed with a process in it")
+		}
+		if err := g.Kill(soon(t)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the removal", g.RemoveIdle)
+		if slices.ContainsFunc(g.Paths(), exists) {
+			t.Error("a part of the group is left")
 		}
 	})
 }

@@ -151,7 +151,7 @@ func (h *Host) why(c *controller, kernel map[Controller]subsystem) (why, hint st
 		version = 2
 		if slices.Contains(listed(filepath.Join(at.Mount, "cgroup.controllers")), c.name) {
 			return "the host has it, but it is not handed down to " + at.Parent,
-				"run it in a group that has it: systemd-run --user --scope -p Delegate=yes COMMAND, where the user manager was given " + string(c.name)
+				"if systemd runs this host, let it give users' managers all it has: systemctl edit user@.service, there [Service] Delegate=yes; then log in anew"
 		}
 	}
 	s, ok := kernel[c.name]

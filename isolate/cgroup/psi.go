@@ -51,6 +51,12 @@ func parsePressure(b []byte) (p Pressure) {
 	return p
 }
 
+func stalls(read files, u *Usage) {
+	u.Stalls.CPU = parsePressure(read("cpu.pressure")).Some.Total
+	u.Stalls.Memory = parsePressure(read("memory.pressure")).Some.Total
+	u.Stalls.IO = parsePressure(read("io.pressure")).Some.Total
+}
+
 func percent(b []byte) Reading {
 	v, err := strconv.ParseFloat(string(b), 64)
 	if err != nil || !(v >= 0 && v <= 100) {

@@ -31,6 +31,7 @@ type Run struct {
 	devices map[string]int      // descriptors of loaded programs, by their rules
 	lent    []Controller        // of these, handed down by Parent only since we asked
 	aside   bool                // this process went to its own leaf
+	before  []Controller        // handed down by Parent when it did
 }
 
 // NewRun makes the run's group in the marker hierarchy, with the leaf for bare
@@ -45,7 +46,15 @@ func (h *Host) NewRun(name string) (*Run, error) {
 		return nil, err
 	}
 	r := &Run{host: h, name: name, marker: marker, made: map[*Hierarchy]bool{}, enabled: map[Controller]bool{}, devices: map[string]int{}}
-	if r.bare, err = r.create(bareName, Limits{}, nil); err != nil {
+	if marker.Version == 2 && len(marker.Controllers) > 0 && h.Delegated() {
+		// At once: a container runtime that is given a group of the run's hands
+		// controllers down by itself, which it can only where no process is.
+		err = r.vacate(marker)
+	}
+	if err == nil {
+		r.bare, err = r.create(bareName, Limits{}, nil)
+	}
+	if err != nil {
 		return nil, errors.Join(err, r.Remove(context.Background()))
 	}
 	return r, nil
@@ -58,7 +67,8 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,127}$`)
 // RunPaths gives the directories that a run of this name may make, in every usable
 // hierarchy, before any is made: what a ledger needs for Clean. A container
 // runtime that is given a group of the run's makes it in all of them,
-// systemd's own included.
+// systemd's own included, and by the same path in those that our delegated group is
+// not in.
 func (h *Host) RunPaths(name string) []string {
 	var paths []string
 	for i := range h.Hierarchies {
@@ -69,6 +79,12 @@ func (h *Host) RunPaths(name string) []string {
 		paths = append(paths, at.runDir(name))
 		if at.Version == 2 {
 			paths = append(paths, at.harnessDir(name))
+		} else if h.delegated != "" && at.Parent == at.Mount {
+			outer := filepath.Join(at.Mount, h.delegated)
+			paths = append(paths, filepath.Join(outer, Prefix+name))
+			if isRunName(filepath.Base(outer)) { // a scope that we asked for
+				paths = append(paths, outer)
+			}
 		}
 	}
 	return paths
@@ -296,5 +312,5 @@ func Clean(ctx context.Context, paths []string) error {
 // isRunName accepts the base names that RunPaths gives.
 func isRunName(base string) bool {
 	run, ok := strings.CutPrefix(base, Prefix)
-	return ok && validName.MatchString(strings.TrimSuffix(run, harnessSuffix))
+	return ok && validName.MatchString(strings.TrimSuffix(strings.TrimSuffix(run, harnessSuffix), ".scope"))
 }

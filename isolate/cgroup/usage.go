@@ -13,6 +13,7 @@ type Usage struct {
 	Memory MemoryUsage
 	IO     IOUsage
 	PIDs   PIDUsage
+	Stalls Stalls
 }
 
 // CPUUsage is time on a CPU, and time kept off it by the quota.
@@ -36,6 +37,12 @@ type MemoryUsage struct {
 type IOUsage struct {
 	ReadBytes, WriteBytes Reading // bytes
 	ReadOps, WriteOps     Reading
+}
+
+// Stalls is the time in which some task of the group waited for a resource (PSI):
+// known in the unified hierarchy, of a hybrid host too, where the kernel counts it.
+type Stalls struct {
+	CPU, Memory, IO Reading // s
 }
 
 // PIDUsage counts processes and threads.

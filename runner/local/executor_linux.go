@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 	"plimsoll/hostcheck"
 	"plimsoll/isolate"
 	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/cgroup/scope"
 	"plimsoll/profiles"
 	"plimsoll/runner/runtimes"
 	"plimsoll/runner/workloads/probe"
@@ -32,8 +34,11 @@ type Executor struct {
 	ledger   *ledger
 	run      *cgroup.Run // nil for a user who may make no cgroups
 	noGroups error       // why run is nil
+	noScope  error       // why systemd gave the run none; nil where it did or had before
+	groups   string      // where run's groups are, and why there: a fact of the host
 	engine   *isolate.Engine
 	networks networks
+	pools    *pools
 	dirs     []*workDir
 	runtimes map[string]*usable
 	facts    map[string]string
@@ -66,7 +71,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	if e.ledger, err = openLedger(o.Run); err != nil {
 		return nil, err
 	}
-	group, err := e.makeRunGroup(o.Run)
+	group, err := e.makeRunGroup(ctx, o.Run)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +83,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	if err := e.makeDirs(o); err != nil {
 		return nil, err
 	}
+	e.pools = newPools(o, e.ledger)
 	image := e.dirs[0].image
 	if err := e.engine.Keep(isolate.Spec{Path: image.Dir + image.Probe, Args: []string{probe.ModeWait}}); err != nil {
 		return nil, err
@@ -87,8 +93,8 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 
 // makeRunGroup makes the run's cgroup, and says where it is. An ordinary user
 // may have none: then there are no limits.
-func (e *Executor) makeRunGroup(run string) (string, error) {
-	host, err := cgroup.Detect("/")
+func (e *Executor) makeRunGroup(ctx context.Context, run string) (string, error) {
+	host, err := e.delegatedHost(ctx, run)
 	if err != nil {
 		return "", err
 	}
@@ -103,11 +109,39 @@ func (e *Executor) makeRunGroup(run string) (string, error) {
 		if os.Getuid() == 0 {
 			return "", err
 		}
-		e.noGroups = err
+		// Where, and why not: the rest is said to those who can write there.
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path
+		}
+		e.noGroups, e.groups = err, "none: "+err.Error()+"; "+e.groups
 		return "", nil
 	}
 	rel, err := filepath.Rel(marker.Mount, marker.Parent)
 	return filepath.Join("/", rel, cgroup.Prefix+run), err
+}
+
+// delegatedHost is the layout of cgroups as this run is to use it: where systemd
+// manages them the run goes to a scope of its own, unless it was started in a
+// group that is its own.
+func (e *Executor) delegatedHost(ctx context.Context, run string) (*cgroup.Host, error) {
+	host, err := cgroup.Detect("/")
+	if err != nil {
+		return nil, err
+	}
+	if host.Delegated() {
+		e.groups = "in the group that was delegated to this program"
+		return host, nil
+	}
+	if err := scope.Enter(ctx, cgroup.Prefix+run, "Containers of bench run "+run); err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		e.noScope, e.groups = err, "not in a scope of systemd's: "+err.Error()
+		return host, nil
+	}
+	e.groups = "in a transient scope that systemd delegated"
+	return cgroup.Detect("/")
 }
 
 func (e *Executor) makeDirs(o Options) error {
@@ -124,8 +158,18 @@ func (e *Executor) makeDirs(o Options) error {
 		paths = append(paths, path)
 	}
 	e.facts = hostcheck.Facts("/", paths...)
+	e.facts["cgroup.run"] = e.groups
 	for name, fact := range e.engine.Missing().Facts() { // what is done another way on an older kernel
 		e.facts["isolate."+name] = fact
+	}
+	if e.run != nil {
+		facts, err := e.run.Facts()
+		if err != nil {
+			return err
+		}
+		for name, fact := range facts {
+			e.facts["isolate."+name] = fact
+		}
 	}
 	for i := range paths {
 		types = append(types, e.facts[fmt.Sprintf("fs.%d.type", i)])
@@ -179,11 +223,18 @@ func (e *Executor) ScratchDir() string { return e.dirs[0].base }
 // Close removes everything the run made on the host.
 func (e *Executor) Close(ctx context.Context) error {
 	var errs []error
+	if e.run != nil {
+		// First: this process may be in a leaf that the ledger lists, and comes
+		// home; and what runs in clones keeps their devices busy.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWait)
+		errs = append(errs, e.run.Kill(ctx), e.run.Remove(ctx))
+		cancel()
+	}
+	if e.pools != nil {
+		errs = append(errs, e.pools.close())
+	}
 	if e.ledger != nil {
 		errs = append(errs, e.ledger.finish(ctx))
-	}
-	if e.run != nil {
-		errs = append(errs, e.run.Remove(context.WithoutCancel(ctx))) // gives back what it borrowed
 	}
 	if e.engine != nil {
 		errs = append(errs, e.engine.Close())

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,14 +15,17 @@ import (
 
 	"plimsoll/hostcheck"
 	"plimsoll/isolate/cgroup"
+	"plimsoll/isolate/cgroup/scope"
 	"plimsoll/profiles"
 	"plimsoll/runner"
+	"plimsoll/storagebench"
+	"plimsoll/storagebench/operation"
 )
 
 // Host says what the planner has to know: the levels' names for the work
 // directories, and which cells cannot run here, why, and what to do.
-func (e *Executor) Host() runner.Host {
-	h := runner.Host{Name: hostName(), Dirs: map[string]string{}, Lacks: e.lacks()}
+func (e *Executor) Host(ctx context.Context) runner.Host {
+	h := runner.Host{Name: hostName(), Dirs: map[string]string{}, Lacks: e.lacks(ctx)}
 	for _, d := range e.dirs {
 		h.Dirs[d.path] = d.level
 	}
@@ -56,6 +60,15 @@ func (e *Executor) Levels() runner.Levels {
 			"cold": {"pages": "of the image's files dropped by posix_fadvise before the trial"},
 		},
 		"network": e.networks.levels(),
+	}
+	if slices.Contains(e.profile.Factors.Workload, "quirks") {
+		l["quirk"] = map[string]map[string]string{}
+		for _, q := range operation.List() {
+			l["quirk"][q.Name] = map[string]string{"plain": q.Plain, "why": q.Why}
+		}
+	}
+	for storage, meaning := range e.pools.levels(e.profile.Factors.Storage) {
+		l["storage"][storage] = meaning
 	}
 	for name, u := range e.runtimes {
 		if u.missing == nil {
@@ -103,7 +116,7 @@ func rank(name string) string {
 	return fmt.Sprintf("%03d %s", (slices.Index(profiles.Runtimes, name)+len(profiles.Runtimes)+1)%(len(profiles.Runtimes)+1), name)
 }
 
-func (e *Executor) lacks() []runner.Lack {
+func (e *Executor) lacks(ctx context.Context) []runner.Lack {
 	var list []runner.Lack
 	lack := func(reason, fix string, where profiles.Exclusion) {
 		list = append(list, runner.Lack{Where: where, Reason: reason, Fix: fix})
@@ -146,21 +159,54 @@ func (e *Executor) lacks() []runner.Lack {
 		if err := e.canLimit(e.profile.Limits[name]); err != nil {
 			reason, fix := err.Error(), ""
 			var missing *cgroup.MissingError
-			if errors.As(err, &missing) {
+			switch {
+			case errors.As(err, &missing):
 				reason, fix = fmt.Sprintf("cgroup controller %s: %s", missing.Controller, missing.Why), missing.Hint
+			case e.run == nil:
+				fix = e.howToHaveGroups()
 			}
 			lack(reason, fix, profiles.Exclusion{Limits: []string{name}})
 		}
 	}
 	for _, level := range slices.Sorted(maps.Keys(e.networks.missing)) {
-		lack(e.networks.missing[level].Error(), "", profiles.Exclusion{Network: []string{level}})
+		lack(e.networks.missing[level].Error(), "use network none, or run with sudo", profiles.Exclusion{Network: []string{level}})
 	}
 	for _, d := range e.dirs {
+		if !slices.Contains(e.profile.Factors.Storage, "overlay") {
+			break
+		}
 		if err := e.tryOverlay(d); err != nil {
 			lack(err.Error(), "choose another --dir, on ext4, xfs (ftype=1), btrfs or tmpfs", profiles.Exclusion{Storage: []string{"overlay"}, Dir: []string{d.level}})
 		}
 	}
+	for _, d := range e.dirs {
+		for _, storage := range e.profile.Factors.Storage {
+			if err := e.pools.probe(ctx, d, storage); err != nil {
+				reason, fix := err.Error(), "choose another --dir"
+				var missing *storagebench.Missing
+				if errors.As(err, &missing) {
+					reason, fix = missing.Reason, missing.Fix
+				}
+				where := profiles.Exclusion{Storage: []string{storage}, Dir: []string{d.level}}
+				if storage == "overlay" { // containers have it without a pool
+					where.Workload = workloadsOnStorage()
+				}
+				lack(reason, fix, where)
+			}
+		}
+	}
 	return list
+}
+
+// workloadsOnStorage names the workloads that need a pool on any storage.
+func workloadsOnStorage() []string {
+	var names []string
+	for _, w := range profiles.Catalogue {
+		if w.OnStorage {
+			names = append(names, w.Name)
+		}
+	}
+	return names
 }
 
 // canLimit finds out by doing it: a group with these limits is made and
@@ -178,6 +224,16 @@ func (e *Executor) canLimit(p profiles.Limits) error {
 		return err
 	}
 	return g.Remove(background())
+}
+
+// howToHaveGroups is what an ordinary user can do to have limits.
+func (e *Executor) howToHaveGroups() string {
+	const sudo = "run with sudo"
+	var unavailable *scope.UnavailableError
+	if errors.As(e.noScope, &unavailable) && unavailable.Hint != "" {
+		return sudo + ", or: " + unavailable.Hint
+	}
+	return sudo
 }
 
 // limits resolves a profile's limits on this host.

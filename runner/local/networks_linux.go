@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 
 	"plimsoll/isolate/network"
@@ -21,6 +22,10 @@ func openNetworks(levels []string, fleets []int) networks {
 	n := networks{map[string]*network.Net{}, map[string]error{}}
 	for _, level := range levels {
 		if level != "bridge" && level != "nat" {
+			continue
+		}
+		if os.Getuid() != 0 {
+			n.missing[level] = fmt.Errorf("only root can link containers with network %s", level)
 			continue
 		}
 		opened, err := network.Open(network.Options{Containers: slices.Max(fleets), NAT: level == "nat"})

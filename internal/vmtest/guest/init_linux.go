@@ -34,8 +34,13 @@ func work() error {
 	}
 	// A host that was killed cannot stop us: never outlive the limit.
 	time.AfterFunc(job.Limit, func() { unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF) })
-	if err := setUp(job); err != nil {
-		return err
+	if !inService() {
+		if err := setUp(job); err != nil {
+			return err
+		}
+		if job.systemd() {
+			return becomeSystemd()
+		}
 	}
 	port, err := openPort()
 	if err != nil {

@@ -22,6 +22,7 @@ const (
 // Job is what init has to do.
 type Job struct {
 	Cgroup  string        // "v1", "v2" or "hybrid": what is mounted on /sys/fs/cgroup
+	Init    string        // "systemd", or "" for this program alone
 	Modules []string      // loaded before anything else; others load on demand
 	Nodes   []Node        // device nodes whose first opening loads a module
 	Timeout time.Duration // of one test binary

@@ -22,7 +22,7 @@ func perform(r Run, job Job, output func([]byte)) string {
 	if err != nil {
 		return err.Error()
 	}
-	if job.Cgroup == "v2" {
+	if job.Cgroup == "v2" && !job.systemd() {
 		dir, err := freshScope(r.User)
 		if err != nil {
 			return err.Error()
@@ -60,7 +60,9 @@ func perform(r Run, job Job, output func([]byte)) string {
 	kill := time.AfterFunc(job.Timeout+5*time.Second, func() { unix.Kill(cmd.Process.Pid, unix.SIGKILL) })
 	ws := reap(cmd.Process.Pid)
 	kill.Stop()
-	if err := killAll(); err != nil {
+	if job.systemd() {
+		endSession(cmd.Process.Pid)
+	} else if err := killAll(); err != nil {
 		return err.Error()
 	}
 	<-drained

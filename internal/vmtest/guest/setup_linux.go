@@ -70,8 +70,10 @@ func setUp(job Job) error {
 			return fmt.Errorf("swap on %s: %w: %s", file, err, out)
 		}
 	}
-	if err := mountCgroups(job.Cgroup); err != nil {
-		return err
+	if !job.systemd() { // which mounts them itself
+		if err := mountCgroups(job.Cgroup); err != nil {
+			return err
+		}
 	}
 	for _, d := range []struct {
 		path string

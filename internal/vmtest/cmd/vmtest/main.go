@@ -5,7 +5,7 @@
 //
 //	vmtest run ./isolate/... ./hostcheck/...
 //	vmtest run -release bullseye -cgroup v1 -run Memory -v ./isolate/cgroup
-//	vmtest skips host.json vm/root.json vm/user.json
+//	vmtest skips host.json root.json user.json
 //
 // skips compares outputs of go test -json, one for each machine and user, and
 // fails if a test was skipped on all of them.
@@ -64,6 +64,7 @@ func test(ctx context.Context, args []string, stdout io.Writer) error {
 	require := fs.String("require", os.Getenv("PLIMSOLL_REQUIRE"), "PLIMSOLL_REQUIRE for root")
 	requireUser := fs.String("require-user", "", "PLIMSOLL_REQUIRE for the ordinary user")
 	fs.StringVar(&c.Cgroup, "cgroup", "v2", "v1, v2 or hybrid")
+	fs.StringVar(&c.Init, "init", "", "systemd: this host's is process 1 of the machine, with a manager of the user's")
 	fs.StringVar(&c.Append, "append", "", "more kernel command `line`, as cgroup_disable=memory")
 	fs.StringVar(&c.Run, "run", "", "as go test -run")
 	fs.BoolVar(&c.Verbose, "v", false, "show all output as it comes")
@@ -114,7 +115,7 @@ func skips(files []string, stdout io.Writer) error {
 	var all []vmtest.Outcomes
 	var machines []string
 	for _, name := range files {
-		machines = append(machines, strings.TrimSuffix(filepath.Base(name), ".json"))
+		machines = append(machines, strings.TrimSuffix(name, ".json"))
 		f, err := os.Open(name)
 		if err != nil {
 			return err
