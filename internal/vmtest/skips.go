@@ -115,13 +115,17 @@ func (t SkipTable) Unproven() (tests []string) {
 // then, for what no machine ran, the names of the tests.
 func (t SkipTable) String() string {
 	var b strings.Builder
+	width := 6
 	for _, m := range t.Machines {
-		fmt.Fprintf(&b, "%-9s", m)
+		width = max(width, len(m)+2)
+	}
+	for _, m := range t.Machines {
+		fmt.Fprintf(&b, "%-*s", width, m)
 	}
 	b.WriteString("tests  which say\n")
 	for _, r := range t.Rows {
 		for _, a := range r.Actions {
-			fmt.Fprintf(&b, "%-9s", cmp.Or(a, "-"))
+			fmt.Fprintf(&b, "%-*s", width, cmp.Or(a, "-"))
 		}
 		fmt.Fprintf(&b, "%5d  %s\n", len(r.Tests), cmp.Or(r.Reason, "nothing"))
 	}

@@ -43,13 +43,13 @@ func TestSkips(t *testing.T) {
 		{"p Everywhere": pass, "p Nowhere": root, "p A": root, "p B": root, "p ThereOnly": root, "p Broken": run, "p Measure": quiet},
 	})
 	want := strings.Join([]string{
-		"host     root     user     tests  which say",
-		"skip     skip     skip         1  a measurement: alone",
-		"pass     pass     skip         2  needs root",
-		"skip     pass     skip         1  needs root",
-		"skip     -        -            1  needs swap",
-		"skip     fail     run          1  needs swap", // reported as a failure where it failed
-		"skip     skip     skip         1  needs swap",
+		"host  root  user  tests  which say",
+		"skip  skip  skip      1  a measurement: alone",
+		"pass  pass  skip      2  needs root",
+		"skip  pass  skip      1  needs root",
+		"skip  -     -         1  needs swap",
+		"skip  fail  run       1  needs swap", // reported as a failure where it failed
+		"skip  skip  skip      1  needs swap",
 		"UNPROVEN  p HostOnlyTest",
 		"UNPROVEN  p Nowhere",
 	}, "\n") + "\n"

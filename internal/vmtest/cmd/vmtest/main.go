@@ -5,7 +5,7 @@
 //
 //	vmtest run ./isolate/... ./hostcheck/...
 //	vmtest run -release bullseye -cgroup v1 -run Memory -v ./isolate/cgroup
-//	vmtest skips host.json vm/root.json vm/user.json
+//	vmtest skips host.json root.json user.json
 //
 // skips compares outputs of go test -json, one for each machine and user, and
 // fails if a test was skipped on all of them.
@@ -115,7 +115,7 @@ func skips(files []string, stdout io.Writer) error {
 	var all []vmtest.Outcomes
 	var machines []string
 	for _, name := range files {
-		machines = append(machines, strings.TrimSuffix(filepath.Base(name), ".json"))
+		machines = append(machines, strings.TrimSuffix(name, ".json"))
 		f, err := os.Open(name)
 		if err != nil {
 			return err
