@@ -128,7 +128,7 @@ func (j *job) open(ctx context.Context) (*local.Executor, runner.Plan, error) {
 	if err != nil {
 		return nil, runner.Plan{}, err
 	}
-	plan, err := runner.NewPlan(j.profile, []runner.Host{ex.Host()}, j.header.Seed, j.options.require)
+	plan, err := runner.NewPlan(j.profile, []runner.Host{ex.Host(ctx)}, j.header.Seed, j.options.require)
 	return ex, plan, withStatus(statusUsage, err)
 }
 

@@ -15,6 +15,7 @@ import (
 // put into every new namespace. A port's index must be free in the container
 // too, where its request is made.
 const (
+	loIndex     = 1 // the kernel's own choice (LOOPBACK_IFINDEX)
 	eth0Index   = 1000
 	uplinkIndex = 1999
 	bridgeIndex = 2000

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -97,40 +96,19 @@ func (n *Net) Beyond() error { return n.beyond }
 // makeRouter makes the router's namespace, and keeps descriptors of it and of
 // sockets in it.
 func (n *Net) makeRouter(nat bool) error {
-	runtime.LockOSThread()
-	home, err := os.Open(threadNamespace)
-	if err != nil {
-		runtime.UnlockOSThread()
-		return fmt.Errorf("network namespace of the host: %w", err)
-	}
-	defer home.Close()
-	err = n.enterRouter(nat)
-	if homeErr := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); homeErr != nil {
-		// The thread stays locked: no other goroutine is to get onto it.
-		return errors.Join(err, fmt.Errorf("return to the host's network namespace: %w", homeErr))
-	}
-	runtime.UnlockOSThread()
-	return err
+	return inNewNamespace(func() (err error) {
+		// Ports need no IPv6 addresses, nor to solicit for them. Where /proc/sys
+		// cannot be written, each costs a few packets.
+		os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0)
+		if n.router, err = os.Open(threadNamespace); err != nil {
+			return fmt.Errorf("network namespace of the router: %w", err)
+		}
+		if n.route, err = openSocket(unix.NETLINK_ROUTE); err != nil || !nat {
+			return err
+		}
+		if n.filter, err = openSocket(unix.NETLINK_NETFILTER); err != nil {
+			return fmt.Errorf("masquerade: %w (hint: %s)", err, nftNeeds)
+		}
+		return nil
+	})
 }
-
-func (n *Net) enterRouter(nat bool) (err error) {
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("make the router's network namespace: %w (hint: needs root, and CONFIG_NET_NS)", err)
-	}
-	// Ports need no IPv6 addresses, nor to solicit for them. Where /proc/sys
-	// cannot be written, each costs a few packets.
-	os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0)
-	if n.router, err = os.Open(threadNamespace); err != nil {
-		return fmt.Errorf("network namespace of the router: %w", err)
-	}
-	if n.route, err = openSocket(unix.NETLINK_ROUTE); err != nil || !nat {
-		return err
-	}
-	if n.filter, err = openSocket(unix.NETLINK_NETFILTER); err != nil {
-		return fmt.Errorf("masquerade: %w (hint: %s)", err, nftNeeds)
-	}
-	return nil
-}
-
-// threadNamespace is not that of /proc/self, which is the main thread's.
-const threadNamespace = "/proc/thread-self/ns/net"

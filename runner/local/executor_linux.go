@@ -38,6 +38,7 @@ type Executor struct {
 	groups   string      // where run's groups are, and why there: a fact of the host
 	engine   *isolate.Engine
 	networks networks
+	pools    *pools
 	dirs     []*workDir
 	runtimes map[string]*usable
 	facts    map[string]string
@@ -82,6 +83,7 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 	if err := e.makeDirs(o); err != nil {
 		return nil, err
 	}
+	e.pools = newPools(o, e.ledger)
 	image := e.dirs[0].image
 	if err := e.engine.Keep(isolate.Spec{Path: image.Dir + image.Probe, Args: []string{probe.ModeWait}}); err != nil {
 		return nil, err
@@ -222,10 +224,14 @@ func (e *Executor) ScratchDir() string { return e.dirs[0].base }
 func (e *Executor) Close(ctx context.Context) error {
 	var errs []error
 	if e.run != nil {
-		// First: this process may be in a leaf that the ledger lists, and comes home.
+		// First: this process may be in a leaf that the ledger lists, and comes
+		// home; and what runs in clones keeps their devices busy.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWait)
 		errs = append(errs, e.run.Kill(ctx), e.run.Remove(ctx))
 		cancel()
+	}
+	if e.pools != nil {
+		errs = append(errs, e.pools.close())
 	}
 	if e.ledger != nil {
 		errs = append(errs, e.ledger.finish(ctx))

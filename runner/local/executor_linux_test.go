@@ -106,7 +106,7 @@ func workDirOf(t *testing.T) string {
 // runAll runs one round of the profile.
 func runAll(t *testing.T, e *Executor) map[runner.Key]runner.Outcome {
 	t.Helper()
-	plan, err := runner.NewPlan(e.profile, []runner.Host{e.Host()}, 1, nil)
+	plan, err := runner.NewPlan(e.profile, []runner.Host{e.Host(t.Context())}, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,29 +175,6 @@ workloads:
 		if key.Runtime == "isolate" && !slices.Contains(got, "phase/pivot_root") {
 			t.Errorf("%s: no phases in %v", key, got)
 		}
-	}
-}
-
-func TestNetworks(t *testing.T) {
-	e := open(t, profile(t, `
-rounds: 1
-factors: {workload: [startup], runtime: [isolate, runc, crun, bwrap], network: [bridge, nat], fleet: [1, 3]}
-workloads:
-  startup: {repeats: 1}
-`))
-	need(t, "root", len(e.networks.made()) == 2)
-	ran := 0
-	for key, o := range runAll(t, e) {
-		if key.Network == "host" {
-			continue // the baseline
-		}
-		ran++
-		if key.Runtime != "isolate" || key.Fleet == 1 && !slices.Contains(metrics(o), "phase/network link") {
-			t.Errorf("%s: %v", key, metrics(o))
-		}
-	}
-	if ran != 4 {
-		t.Errorf("%d cells on a bridge ran, want isolate's 4: %v", ran, e.networks.missing)
 	}
 }
 

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,12 +19,14 @@ import (
 	"plimsoll/isolate/launch"
 	"plimsoll/profiles"
 	"plimsoll/runner"
+	"plimsoll/storagebench"
+	"plimsoll/storagebench/operation"
 )
 
 // Host says what the planner has to know: the levels' names for the work
 // directories, and which cells cannot run here, why, and what to do.
-func (e *Executor) Host() runner.Host {
-	h := runner.Host{Name: hostName(), Dirs: map[string]string{}, Lacks: e.lacks()}
+func (e *Executor) Host(ctx context.Context) runner.Host {
+	h := runner.Host{Name: hostName(), Dirs: map[string]string{}, Lacks: e.lacks(ctx)}
 	for _, d := range e.dirs {
 		h.Dirs[d.path] = d.level
 	}
@@ -58,6 +61,15 @@ func (e *Executor) Levels() runner.Levels {
 			"cold": {"pages": "of the image's files dropped by posix_fadvise before the trial"},
 		},
 		"network": e.networks.levels(),
+	}
+	if slices.Contains(e.profile.Factors.Workload, "quirks") {
+		l["quirk"] = map[string]map[string]string{}
+		for _, q := range operation.List() {
+			l["quirk"][q.Name] = map[string]string{"plain": q.Plain, "why": q.Why}
+		}
+	}
+	for storage, meaning := range e.pools.levels(e.profile.Factors.Storage) {
+		l["storage"][storage] = meaning
 	}
 	for name, u := range e.runtimes {
 		if u.missing == nil {
@@ -105,7 +117,7 @@ func rank(name string) string {
 	return fmt.Sprintf("%03d %s", (slices.Index(profiles.Runtimes, name)+len(profiles.Runtimes)+1)%(len(profiles.Runtimes)+1), name)
 }
 
-func (e *Executor) lacks() []runner.Lack {
+func (e *Executor) lacks(ctx context.Context) []runner.Lack {
 	var list []runner.Lack
 	lack := func(reason, fix string, where profiles.Exclusion) {
 		list = append(list, runner.Lack{Where: where, Reason: reason, Fix: fix})
@@ -161,6 +173,9 @@ func (e *Executor) lacks() []runner.Lack {
 		lack(e.networks.missing[level].Error(), "use network none, or run with sudo", profiles.Exclusion{Network: []string{level}})
 	}
 	for _, d := range e.dirs {
+		if !slices.Contains(e.profile.Factors.Storage, "overlay") {
+			break
+		}
 		if err := e.tryOverlay(d); err != nil {
 			fix := "choose another --dir, on ext4, xfs (ftype=1), btrfs or tmpfs"
 			if os.Getuid() != 0 && e.engine.Missing().Has(launch.UserOverlay) {
@@ -169,7 +184,34 @@ func (e *Executor) lacks() []runner.Lack {
 			lack(err.Error(), fix, profiles.Exclusion{Storage: []string{"overlay"}, Dir: []string{d.level}})
 		}
 	}
+	for _, d := range e.dirs {
+		for _, storage := range e.profile.Factors.Storage {
+			if err := e.pools.probe(ctx, d, storage); err != nil {
+				reason, fix := err.Error(), "choose another --dir"
+				var missing *storagebench.Missing
+				if errors.As(err, &missing) {
+					reason, fix = missing.Reason, missing.Fix
+				}
+				where := profiles.Exclusion{Storage: []string{storage}, Dir: []string{d.level}}
+				if storage == "overlay" { // containers have it without a pool
+					where.Workload = workloadsOnStorage()
+				}
+				lack(reason, fix, where)
+			}
+		}
+	}
 	return list
+}
+
+// workloadsOnStorage names the workloads that need a pool on any storage.
+func workloadsOnStorage() []string {
+	var names []string
+	for _, w := range profiles.Catalogue {
+		if w.OnStorage {
+			names = append(names, w.Name)
+		}
+	}
+	return names
 }
 
 // canLimit finds out by doing it: a group with these limits is made and

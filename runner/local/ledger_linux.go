@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"plimsoll/isolate/cgroup"
+	"plimsoll/storagebench"
 )
 
 // A ledger lists what a run makes outside the kernel's own reference counting,
@@ -27,8 +28,8 @@ type ledger struct {
 }
 
 type entry struct {
-	Kind string `json:"kind"` // "cgroup" or "dir"
-	Path string `json:"path"`
+	Kind string `json:"kind"` // "cgroup", "dir", or of a storagebench.Resource
+	Path string `json:"path"` // or the resource's name
 }
 
 const dirPrefix = "plimsoll-"
@@ -181,17 +182,40 @@ func undo(ctx context.Context, entries []entry) error {
 		}
 	}
 	errs = append(errs, cgroup.Clean(ctx, groups))
-	for _, e := range slices.Backward(entries) {
-		if e.Kind == "dir" {
-			errs = append(errs, removeTree(e.Path))
+	var dirs []string
+	var pools []storagebench.Resource
+	for _, e := range entries {
+		switch e.Kind {
+		case "cgroup":
+		case "dir":
+			if err := unmountBelow(e.Path); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			dirs = append(dirs, e.Path)
+		default:
+			pools = append(pools, storagebench.Resource{Kind: e.Kind, Name: e.Path})
 		}
+	}
+	// What stood on the mounts goes before the files that it stands on.
+	errs = append(errs, storagebench.Undo(ctx, pools))
+	for _, dir := range slices.Backward(dirs) {
+		errs = append(errs, removeTree(dir))
 	}
 	return errors.Join(errs...)
 }
 
-// removeTree unmounts what is mounted below a directory of ours and removes
-// it. It does not go into a mount that stays.
+// removeTree removes a directory of ours, and does not go into a mount.
 func removeTree(dir string) error {
+	if err := unmountBelow(dir); err != nil { // what a ZFS pool mounted anew
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+// unmountBelow unmounts what is mounted below a directory of ours. It is an
+// error if something stays.
+func unmountBelow(dir string) error {
 	if !filepath.IsAbs(dir) || !strings.HasPrefix(filepath.Base(dir), dirPrefix) {
 		return fmt.Errorf("remove %q: not a directory that a run makes; left alone", dir)
 	}
@@ -207,5 +231,5 @@ func removeTree(dir string) error {
 	if below, err = mountinfo.GetMounts(mountinfo.PrefixFilter(dir)); err != nil || len(below) > 0 {
 		return fmt.Errorf("remove %s: %d mounts are still below it: %w", dir, len(below), err)
 	}
-	return os.RemoveAll(dir)
+	return nil
 }

@@ -24,7 +24,7 @@ func (t *trial) lifecycle(ctx context.Context) error {
 		return err
 	}
 	i := runtimes.Instance{Path: probePath, Args: []string{probe.ModeWait}, Hold: true, Lifecycle: true}
-	if err := t.make(i, func() (*os.File, error) { return out, nil }); err != nil {
+	if err := t.make(ctx, i, func() (*os.File, error) { return out, nil }); err != nil {
 		return err
 	}
 	for _, in := range t.instances {
@@ -57,17 +57,17 @@ func (t *trial) lifecycle(ctx context.Context) error {
 		if err := t.stop(ctx, n, in); err != nil {
 			return err
 		}
-		if in.clone.overlay == nil {
+		if !in.clone.keepsChanges() {
 			continue
 		}
 		begin := launch.Now()
-		found, err := in.clone.overlay.Changes()
+		found, err := in.clone.changes(ctx)
 		if err != nil {
 			return stage("commit", err)
 		}
 		t.sample(n, "commit", seconds(launch.Now()-begin))
-		if len(found) < changes {
-			return stage("commit", fmt.Errorf("%d files were changed, and %d are found", changes, len(found)))
+		if found < changes {
+			return stage("commit", fmt.Errorf("%d files were changed, and %d are found", changes, found))
 		}
 	}
 	return nil
@@ -108,14 +108,14 @@ func (t *trial) live(ctx context.Context, n int, life runtimes.Lifecycle, out *o
 }
 
 // change makes n files different from the image, before the container starts:
-// what a commit is to find. Without an overlay there is nothing to commit.
+// what a commit is to find.
 func (c *clone) change(n int) error {
-	if c.overlay == nil {
+	if !c.keepsChanges() {
 		return nil
 	}
-	dir := filepath.Join(c.overlay.Upper, "data")
-	if c.mounted { // below the mount, the upper directory is not ours to write
-		dir = filepath.Join(c.root.Path, "data")
+	dir := filepath.Join(c.root.Path, "data")
+	if c.overlay != nil && !c.mounted {
+		dir = filepath.Join(c.overlay.Upper, "data")
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("change the root: %w", err)
@@ -126,4 +126,18 @@ func (c *clone) change(n int) error {
 		}
 	}
 	return nil
+}
+
+// keepsChanges reports whether what is changed in the root is kept apart from
+// the image, so that it can be committed.
+func (c *clone) keepsChanges() bool { return c.overlay != nil || c.pool != nil }
+
+// changes counts what the clone has otherwise than the image.
+func (c *clone) changes(ctx context.Context) (int, error) {
+	if c.pool != nil {
+		found, err := c.pool.Diff(ctx, c.id)
+		return len(found), err
+	}
+	found, err := c.overlay.Changes()
+	return len(found), err
 }

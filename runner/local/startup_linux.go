@@ -41,7 +41,7 @@ func (t *trial) startup(ctx context.Context) error {
 	// All instances share one file, and so its offset: their records stand one
 	// after another.
 	share := func() (*os.File, error) { return out, nil }
-	if err := t.make(i, share); err != nil {
+	if err := t.make(ctx, i, share); err != nil {
 		return err
 	}
 	if stays {

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"plimsoll/isolate"
 	"plimsoll/runner/runtimes"
 	"plimsoll/runner/workloads/probe"
+	"plimsoll/storagebench"
 )
 
 // clone is the root file system of one instance.
@@ -20,10 +22,33 @@ type clone struct {
 	data    string // host directory that is to be mounted on /data; "" where the root is writable
 	overlay *isolate.Overlay
 	mounted bool // by the harness, for a runtime that does not mount overlays
+
+	pool storagebench.Pool // that it is a clone of; nil for an overlay, a bind mount or the host's root
+	id   string            // in the pool
 }
 
-// makeClone gives an instance a root of its own from the image, by the
-// storage of its cell.
+// clone gives an instance of the trial a root of its own, by the storage of
+// its cell.
+func (t *trial) clone(ctx context.Context, id, dir string) (*clone, error) {
+	if !isBackend(t.key.Storage) {
+		return makeClone(t.key.Storage, dir, t.dir.image, t.runtime.info.MountsRoot)
+	}
+	pool, err := t.executor.pools.containers(ctx, t.dir, t.key.Storage)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("clone the image (%s): %w", t.key.Storage, err)
+	}
+	root, err := pool.Clone(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("clone the image (%s): %w", t.key.Storage, err)
+	}
+	return &clone{dir: dir, root: isolate.Root{Path: root}, pool: pool, id: id}, nil
+}
+
+// makeClone gives an instance a root of its own from the image, without a
+// pool: an overlay, a bind mount, or the host's.
 func makeClone(storage, dir string, image runtimes.Image, mounts bool) (*clone, error) {
 	c := &clone{dir: dir, root: isolate.Root{Path: image.Dir, ReadOnly: true}}
 	sub := map[string][]string{"bind": {"data"}, "overlay": {"upper", "work", "merged"}, "host": {"data"}}[storage]
@@ -61,6 +86,11 @@ func (c *clone) mount() error {
 }
 
 func (c *clone) remove() error {
+	if c.pool != nil {
+		if err := c.pool.Remove(background(), c.id); err != nil {
+			return fmt.Errorf("remove a clone: %w", err)
+		}
+	}
 	if c.mounted {
 		if err := unix.Unmount(c.root.Path, unix.MNT_DETACH); err != nil {
 			return fmt.Errorf("unmount %s: %w", c.root.Path, err)

@@ -25,7 +25,7 @@ import (
 // Run carries out one trial. What goes wrong with it is in the outcome.
 func (e *Executor) Run(ctx context.Context, t runner.Trial) (runner.Outcome, error) {
 	e.trials++
-	tr := &trial{executor: e, key: t.Key.WithDefaults(), number: e.trials, pad: rand.New(rand.NewPCG(uint64(t.ID), 0)).IntN(4096)}
+	tr := &trial{executor: e, key: t.Key.WithDefaults(), serial: e.trials, pad: rand.New(rand.NewPCG(uint64(t.ID), 0)).IntN(4096)}
 	before, noiseErr := hostcheck.ReadNoise("/")
 	err := tr.run(ctx)
 	out := runner.Outcome{Samples: tr.samples, Host: map[string]float64{}}
@@ -37,13 +37,13 @@ func (e *Executor) Run(ctx context.Context, t runner.Trial) (runner.Outcome, err
 	}
 	maps.Copy(out.Host, tr.stalled)
 	if err != nil {
-		out.Failure = &runner.Failure{Op: operation(err), Error: err.Error()}
+		out.Failure = &runner.Failure{Op: operationOf(err), Error: err.Error()}
 	}
 	return out, nil
 }
 
-// operation names what failed, for grouping failures.
-func operation(err error) string {
+// operationOf names what failed, for grouping failures.
+func operationOf(err error) string {
 	var op *launch.OpError
 	if errors.As(err, &op) {
 		return op.Op.Phase
@@ -75,7 +75,7 @@ func stage(name string, err error) error {
 type trial struct {
 	executor *Executor
 	key      runner.Key
-	number   int // of this executor's trials
+	serial   int // of this executor's trials
 	pad      int
 
 	dir       *workDir
@@ -118,13 +118,16 @@ func (t *trial) run(ctx context.Context) (err error) {
 			return stage("cache", err)
 		}
 	}
-	t.base = filepath.Join(t.dir.base, "trial-"+strconv.Itoa(t.number))
+	t.base = filepath.Join(t.dir.base, "trial-"+strconv.Itoa(t.serial))
 	if err := os.Mkdir(t.base, 0o755); err != nil {
 		return stage("work directory", err)
 	}
 	// What the trial measured stands also when taking it away fails, and the
 	// failure of the trial itself comes first.
 	defer func() { err = errors.Join(err, stage("remove", t.remove(ctx))) }()
+	if t.key.OnStorage() {
+		return stage(t.key.Workload, t.onStorage(ctx))
+	}
 	switch t.key.Workload {
 	case "startup":
 		return t.startup(ctx)
@@ -135,19 +138,24 @@ func (t *trial) run(ctx context.Context) (err error) {
 }
 
 // make prepares the fleet's instances: the clone of each one's root, its
-// files and its cgroup. Clones and cgroups are timed: they are metrics of
+// files, its cgroup and, if it joins one, its network. These are metrics of
 // their own, outside the start.
-func (t *trial) make(i runtimes.Instance, stdout func() (*os.File, error)) error {
+func (t *trial) make(ctx context.Context, i runtimes.Instance, stdout func() (*os.File, error)) error {
 	timed := t.timesLifecycle()
 	var err error
 	if t.stderr, err = t.memfd("stderr"); err != nil {
 		return err
 	}
 	for n := range t.key.Fleet {
-		in := &instance{id: fmt.Sprintf("t%d-%d", t.number, n)}
+		in := &instance{id: fmt.Sprintf("t%d-%d", t.serial, n)}
 		t.instances = append(t.instances, in)
+		if isBackend(t.key.Storage) { // making the pool is no part of making a clone
+			if _, err := t.executor.pools.containers(ctx, t.dir, t.key.Storage); err != nil {
+				return stage("storage", err)
+			}
+		}
 		begin := launch.Now()
-		if in.clone, err = makeClone(t.key.Storage, filepath.Join(t.base, strconv.Itoa(n)), t.dir.image, t.runtime.info.MountsRoot); err != nil {
+		if in.clone, err = t.clone(ctx, in.id, filepath.Join(t.base, strconv.Itoa(n))); err != nil {
 			return stage("provision", err)
 		}
 		if timed {
@@ -177,6 +185,9 @@ func (t *trial) make(i runtimes.Instance, stdout func() (*os.File, error)) error
 		}
 		if created := in.c.Timing().Created; timed && t.limits.Any() && created > 0 {
 			t.sample(n, "cgroup_create", created.Seconds())
+		}
+		if joined := in.c.Timing().Joined; timed && joined > 0 {
+			t.sample(n, "network_create", joined.Seconds())
 		}
 	}
 	return nil

@@ -22,7 +22,7 @@ func (t *trial) work(ctx context.Context) error {
 	if !t.runtime.info.Container {
 		i.Args[slices.Index(i.Args, "/data")] = "." // the instance's own directory
 	}
-	if err := t.make(i, func() (*os.File, error) { return t.memfd("measurements") }); err != nil {
+	if err := t.make(ctx, i, func() (*os.File, error) { return t.memfd("measurements") }); err != nil {
 		return err
 	}
 	release, err := t.startAll(ctx)

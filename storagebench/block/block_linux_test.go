@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -160,13 +161,13 @@ func TestGround(t *testing.T) {
 	if after.Used != 8<<20 || after.Written-before.Written < 8<<20 {
 		t.Errorf("8 MiB written: before %+v, after %+v", before, after)
 	}
-	open, err := os.Open(filepath.Join(g.Dir, "file"))
+	inUse, err := os.Open(filepath.Join(g.Dir, "file"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A file that is open until a second from now delays, and no more.
-	go func() { open.Sync(); open.Close() }()
-	if err := g.Close(); err != nil {
+	defer inUse.Close()
+	time.AfterFunc(100*time.Millisecond, func() { inUse.Close() })
+	if err := g.Close(); err != nil { // waits for the file
 		t.Error(err)
 	}
 	if err := g.Close(); err != nil {
@@ -211,7 +212,7 @@ func TestPlaceGroundIsTheDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u, err := g.Usage(); err != nil || g.Dir != dir || u.Free <= 0 {
+	if u, err := g.Usage(); err != nil || g.Dir != filepath.Join(dir, "ground") || u.Free <= 0 {
 		t.Errorf("%+v, %v", u, err)
 	}
 	if err := g.Close(); err != nil {

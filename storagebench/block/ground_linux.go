@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,11 +24,12 @@ type FileSystem struct {
 // Its tables are not written before they are needed, neither at making (200 MB
 // for 8 GiB) nor in the background afterwards (noinit_itable), which counters
 // would count; no block is kept for root; and nothing is discarded at making,
-// as a new sparse file holds nothing.
+// as a new sparse file holds nothing. Reading writes nothing (noatime).
 var Ext4 = FileSystem{
-	Type: "ext4",
-	Make: []string{"-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"},
-	Data: "noinit_itable",
+	Type:  "ext4",
+	Make:  []string{"-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"},
+	Flags: unix.MS_NOATIME,
+	Data:  "noinit_itable",
 }
 
 // Ground is the file system on which a pool stands.
@@ -45,11 +48,6 @@ type Ground struct {
 // taken away.
 func NewGround(ctx context.Context, dir string, fs FileSystem, size int64, device string) (_ *Ground, err error) {
 	g := &Ground{Dir: filepath.Join(dir, "ground")}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, g.Close())
-		}
-	}()
 	if device != "" {
 		g.Device, err = Open(device)
 	} else {
@@ -58,6 +56,11 @@ func NewGround(ctx context.Context, dir string, fs FileSystem, size int64, devic
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.Close())
+		}
+	}()
 	if err := Mkfs(ctx, fs.Type, g.Device.Path, fs.Make...); err != nil {
 		return nil, err
 	}
@@ -76,19 +79,24 @@ func NewGround(ctx context.Context, dir string, fs FileSystem, size int64, devic
 	return g, nil
 }
 
-// PlaceGround takes a directory as it is. What else is on its file system
-// counts as used before.
+// PlaceGround is a directory, dir/ground, on the file system that dir is on.
+// What else is there counts as used before.
 func PlaceGround(dir string) (*Ground, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
-		return nil, fmt.Errorf("stat %s: %w", dir, err)
-	}
-	g := &Ground{Dir: dir, number: st.Dev}
-	u, err := g.Usage()
-	if err != nil {
+	g := &Ground{Dir: filepath.Join(dir, "ground")}
+	if err := os.Mkdir(g.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	g.empty = u.Used
+	var st unix.Stat_t
+	err := unix.Stat(g.Dir, &st)
+	if err == nil {
+		g.number = st.Dev
+		var u Usage
+		u, err = g.Usage()
+		g.empty = u.Used
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", g.Dir, err), os.Remove(g.Dir))
+	}
 	return g, nil
 }
 
@@ -103,23 +111,12 @@ type Usage struct {
 
 // Usage writes back what is dirty, and counts.
 func (g *Ground) Usage() (Usage, error) {
-	dir, err := os.Open(g.Dir)
+	u := Usage{Counters: Counters{Read: -1, Written: -1}}
+	used, free, err := g.settled()
 	if err != nil {
-		return Usage{}, err
+		return u, err
 	}
-	defer dir.Close()
-	if err := unix.Syncfs(int(dir.Fd())); err != nil {
-		return Usage{}, fmt.Errorf("syncfs %s: %w", g.Dir, err)
-	}
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(dir.Fd()), &st); err != nil {
-		return Usage{}, fmt.Errorf("statfs %s: %w", g.Dir, err)
-	}
-	u := Usage{
-		Used:     int64(st.Blocks-st.Bfree)*st.Bsize - g.empty,
-		Free:     int64(st.Bavail) * st.Bsize,
-		Counters: Counters{Read: -1, Written: -1},
-	}
+	u.Used, u.Free = used-g.empty, free
 	if g.Device != nil {
 		u.Counters, err = g.Device.Counters()
 		return u, err
@@ -130,8 +127,45 @@ func (g *Ground) Usage() (Usage, error) {
 	return u, nil
 }
 
-// Close takes away what NewGround made. It can be called again.
+// settled waits until what is used stays the same for a moment: what was
+// removed may be given back in the background, as xfs does since Linux 5.14
+// ("deferred inode inactivation"). Others may write to a place for ever.
+func (g *Ground) settled() (used, free int64, err error) {
+	used = -1
+	for end := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if err := Sync(g.Dir); err != nil {
+			return 0, 0, err
+		}
+		var st unix.Statfs_t
+		if err := unix.Statfs(g.Dir, &st); err != nil {
+			return 0, 0, fmt.Errorf("statfs %s: %w", g.Dir, err)
+		}
+		before := used
+		used, free = int64(st.Blocks-st.Bfree)*st.Bsize, int64(st.Bavail)*st.Bsize
+		if used == before || time.Now().After(end) {
+			return used, free, nil
+		}
+	}
+}
+
+// Sync writes back what is dirty in the file system that dir is on.
+func Sync(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return fmt.Errorf("syncfs %s: %w", dir, err)
+	}
+	return nil
+}
+
+// Close takes the ground away, with all that is on it. It can be called again.
 func (g *Ground) Close() error {
+	if g.Device == nil {
+		return g.clear()
+	}
 	var errs []error
 	if g.mounted {
 		errs = append(errs, Unmount(g.Dir))
@@ -142,8 +176,19 @@ func (g *Ground) Close() error {
 		g.mounted = err != nil
 		errs = append(errs, err)
 	}
-	if g.Device != nil {
-		errs = append(errs, g.Device.Close())
+	return errors.Join(append(errs, g.Device.Close())...)
+}
+
+// clear removes a place, unless something is mounted in it: that could be
+// what belongs to somebody else.
+func (g *Ground) clear() error {
+	dir := resolved(g.Dir)
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil {
+		return fmt.Errorf("mounts below %s: %w", dir, err)
 	}
-	return errors.Join(errs...)
+	if len(mounts) > 0 {
+		return fmt.Errorf("%s stays: something is mounted at %s", dir, mounts[0].Mountpoint)
+	}
+	return os.RemoveAll(dir)
 }

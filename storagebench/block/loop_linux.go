@@ -179,37 +179,36 @@ func (d *Device) Grow(size int64) error {
 // at each new one, and a detached mount goes with its last open file.
 const releaseTimeout = 5 * time.Second
 
-// Close gives the device back. It is an error when something still uses it;
-// it is cleared all the same when that ends. Close can be called again.
-func (d *Device) Close() error {
+// Detach gives the device up, and removes a file that Loop made. The device is
+// cleared now or when the last that uses it ends: that is what Close waits for.
+func (d *Device) Detach() error {
 	if d.loop == nil {
 		return nil
 	}
-	backing := filepath.Join("/sys/block", filepath.Base(d.Path), "loop/backing_file")
 	d.loop.Close()
 	d.loop = nil
-	var err error
-	if d.made {
-		err = os.Remove(d.File)
-		if errors.Is(err, os.ErrNotExist) {
-			err = nil
-		}
+	if !d.made {
+		return nil
 	}
-	for end := time.Now().Add(releaseTimeout); ; time.Sleep(2 * time.Millisecond) {
-		name, readErr := os.ReadFile(backing)
-		file := strings.TrimSuffix(strings.TrimSpace(string(name)), " (deleted)")
-		if readErr != nil || file != absolute(d.File) {
-			return err
-		}
-		if time.Now().After(end) {
-			return errors.Join(err, fmt.Errorf("%s on %s is still used %v after it was closed: by a process or by a mount in another namespace", d.Path, d.File, releaseTimeout))
-		}
+	if err := os.Remove(d.File); !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
+	return nil
 }
 
-func absolute(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
+// Close is Detach, and an error where the device is still in use after a while.
+// It can be called again.
+func (d *Device) Close() error {
+	err := d.Detach()
+	backing := filepath.Join("/sys/block", filepath.Base(d.Path), "loop/backing_file")
+	for end := time.Now().Add(releaseTimeout); d.File != ""; time.Sleep(2 * time.Millisecond) {
+		name, readErr := os.ReadFile(backing)
+		if readErr != nil || strings.TrimSuffix(strings.TrimSpace(string(name)), " (deleted)") != resolved(d.File) {
+			break
+		}
+		if time.Now().After(end) {
+			return errors.Join(err, fmt.Errorf("%s on %s is still in use %v after it was given up: by a process or by a mount in another namespace", d.Path, d.File, releaseTimeout))
+		}
 	}
-	return path
+	return err
 }

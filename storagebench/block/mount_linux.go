@@ -35,17 +35,20 @@ func Mount(device, dir, fstype string, flags uintptr, data string) error {
 	return fmt.Errorf("mount %s on %s, type %s, options %q: %w (see dmesg)", device, dir, fstype, data, err)
 }
 
-// Unmount unmounts all that is mounted at dir, in use or not, and waits until
-// the devices below are released. A directory where nothing is mounted, or
-// that is not there, is no error.
+// Unmount unmounts all that is mounted at dir, and waits until the devices
+// below are released. What is in use is detached only, and goes with the last
+// that uses it: Device.Close finds out. A directory where nothing is mounted,
+// or that is not there, is no error.
 func Unmount(dir string) error {
 	mounts, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(resolved(dir)))
 	if err != nil {
 		return fmt.Errorf("unmount %s: %w", dir, err)
 	}
+	busy := false
 	for {
 		err := unix.Unmount(dir, unix.UMOUNT_NOFOLLOW)
 		if errors.Is(err, unix.EBUSY) {
+			busy = true
 			err = unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		}
 		// EINVAL: not, or no more, a mount point.
@@ -57,6 +60,9 @@ func Unmount(dir string) error {
 		}
 	}
 	for _, m := range mounts {
+		if busy {
+			break
+		}
 		if err := released(m.Source); err != nil {
 			return fmt.Errorf("unmount %s: %w", dir, err)
 		}
@@ -64,10 +70,13 @@ func Unmount(dir string) error {
 	return nil
 }
 
-// resolved is the path that mountinfo has for a mount point. What is mounted
-// is not looked at: it may be dead.
+// resolved is the path that the kernel has for a mount point or a file. It is
+// not looked at itself: what is mounted may be dead.
 func resolved(dir string) string {
-	dir = absolute(dir)
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return dir
+	}
 	parent, err := filepath.EvalSymlinks(filepath.Dir(dir))
 	if err != nil {
 		return dir

@@ -1,0 +1,84 @@
+package backendtest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// leftIn lists what of a pool is still there: mounts, loop devices, open
+// files, processes of ours and files, all of the directory that was its own.
+func leftIn(dir string) (left []string) {
+	for _, m := range mountsBelow(dir) {
+		left = append(left, "mount "+m)
+	}
+	for device, file := range loops() {
+		if below(dir, file) {
+			left = append(left, fmt.Sprintf("loop device %s on %s", device, file))
+		}
+	}
+	fds, _ := filepath.Glob("/proc/self/fd/*")
+	for _, fd := range fds {
+		if file, err := os.Readlink(fd); err == nil && below(dir, file) {
+			left = append(left, "descriptor of "+file)
+		}
+	}
+	commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, command := range commands {
+		if text, err := os.ReadFile(command); err == nil && strings.Contains(string(text), dir) {
+			left = append(left, "process "+strings.ReplaceAll(string(text), "\x00", " "))
+		}
+	}
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		left = append(left, "file "+filepath.Join(dir, e.Name()))
+	}
+	return left
+}
+
+func below(dir, file string) bool {
+	return file == dir || strings.HasPrefix(file, dir+"/")
+}
+
+// mountsBelow lists mounts, the deepest last.
+func mountsBelow(dir string) (found []string) {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, m := range mounts {
+		found = append(found, m.Mountpoint)
+	}
+	slices.Sort(found)
+	return found
+}
+
+// loops are the loop devices in use, and their files.
+func loops() map[string]string {
+	found := map[string]string{}
+	files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	for _, file := range files {
+		if backing, err := os.ReadFile(file); err == nil {
+			device := "/dev/" + strings.Split(file, "/")[3]
+			found[device] = strings.TrimSuffix(strings.TrimSpace(string(backing)), " (deleted)")
+		}
+	}
+	return found
+}
+
+// takeAway does what a harness does after a kill: mounts first, then files.
+func takeAway(dir string) {
+	mounts := mountsBelow(dir)
+	slices.Reverse(mounts)
+	for _, m := range mounts {
+		unix.Unmount(m, unix.MNT_DETACH)
+	}
+	if len(mountsBelow(dir)) == 0 {
+		os.RemoveAll(dir)
+	}
+}

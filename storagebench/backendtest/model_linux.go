@@ -1,0 +1,88 @@
+package backendtest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"plimsoll/storagebench"
+)
+
+// setsOfPool is how many change sets one pool sees: so many clones come and go
+// that what one of them leaves would be seen by another.
+const setsOfPool = 250
+
+// Model makes random changes in clones, and in a tree in memory, and wants Diff
+// to list exactly what differs there: 25 sets of changes, 1,000 with
+// PLIMSOLL_MEASURE=1. Sets are numbered, and the same in each run.
+func Model(t *testing.T, b storagebench.Backend) {
+	needBackend(t, b)
+	sets := 25
+	if os.Getenv("PLIMSOLL_MEASURE") != "" {
+		sets = 1000
+	}
+	began, listed := time.Now(), 0
+	for from := 0; from < sets && !t.Failed(); from += setsOfPool {
+		p := open(t, b, storagebench.Options{Size: poolSize})
+		image := synthetic(uint64(from + 1))
+		image.Layers = append(image.Layers, fixture().Layers...)
+		base := p.with(image)
+		for set := from; set < min(from+setsOfPool, sets) && !t.Failed(); set++ {
+			listed += randomSet(p, base, set)
+		}
+		p.holds("a clone after all these", p.clone("last"), base, true)
+		if err := p.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	if listed < 5*sets {
+		t.Errorf("%d changes in %d sets: they hardly test anything", listed, sets)
+	}
+	t.Logf("%d sets, %d changes, %.1f s", sets, listed, time.Since(began).Seconds())
+}
+
+// randomSet changes a clone of its own, asks, changes it more and asks again.
+func randomSet(p *pool, base *node, set int) (listed int) {
+	id := fmt.Sprintf("set-%d", set)
+	e := &exercise{
+		root: p.clone(id),
+		base: base,
+		tree: base.clone(map[*node]*node{}),
+		rand: rand.New(rand.NewPCG(uint64(set), 0)),
+	}
+	e.fixed = linkedNodes(e.tree)
+	for range 2 {
+		if err := e.steps(1 + e.rand.IntN(30)); err != nil {
+			p.t.Errorf("set %d: %v\n%s", set, err, e)
+			break
+		}
+		want := changes(base, e.tree)
+		listed += len(want)
+		if !p.expect(id, want) || !p.holds("the clone", e.root, e.tree, false) {
+			p.t.Errorf("set %d:\n%s", set, e)
+			break
+		}
+	}
+	p.remove(id)
+	return listed
+}
+
+// linkedNodes are the files of the image that have several names. Some union
+// file systems give each name a file of its own when one is written to
+// (overlayfs.rst, "Non-standard behavior"): what then is right is not Diff's
+// matter, so these are replaced and removed, never written to.
+func linkedNodes(tree *node) map[*node]bool {
+	seen, linked := map[*node]bool{}, map[*node]bool{}
+	tree.each("/", func(_ string, n *node) {
+		if !n.isDir() && seen[n] {
+			linked[n] = true
+		}
+		seen[n] = true
+	})
+	return linked
+}
+
+func (e *exercise) String() string { return "\t" + strings.Join(e.log, "\n\t") }

@@ -1,0 +1,31 @@
+package storagebench
+
+import (
+	"context"
+	"fmt"
+
+	"plimsoll/storagebench/tree"
+)
+
+// unpack puts the layer into dir: see tree.Unpack.
+func (l Layer) unpack(ctx context.Context, dir string, w tree.Whiteouts) error {
+	r, err := l.Open()
+	if err != nil {
+		return fmt.Errorf("open layer %s: %w", l.Digest, err)
+	}
+	defer r.Close()
+	if err := tree.Unpack(ctx, dir, r, w); err != nil {
+		return fmt.Errorf("layer %s: %w", l.Digest, err)
+	}
+	return nil
+}
+
+// unpack puts all layers into dir, over one another.
+func (i Image) unpack(ctx context.Context, dir string) error {
+	for _, l := range i.Layers {
+		if err := l.unpack(ctx, dir, tree.Apply); err != nil {
+			return fmt.Errorf("image %s: %w", i.Name, err)
+		}
+	}
+	return nil
+}

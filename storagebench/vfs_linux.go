@@ -1,0 +1,90 @@
+package storagebench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"plimsoll/storagebench/block"
+	"plimsoll/storagebench/tree"
+)
+
+// vfs copies the image's directory for each clone, with read(2) and write(2),
+// holes left out. No call is used that could share extents, copy on the device
+// or in the kernel (copy_file_range, FICLONE): it is what all others save.
+type vfs struct{}
+
+func (vfs) Info() Info {
+	return Info{
+		Name: "vfs", Kind: Copy, Copies: None,
+		Help: "a copy of all files for each clone; nothing is shared",
+	}
+}
+
+func (b vfs) Probe(ctx context.Context, dir string) error { return probe(ctx, b, dir, 64<<20) }
+
+func (vfs) Open(ctx context.Context, dir string, o Options) (Pool, error) {
+	g, err := o.ground(ctx, dir, block.Ext4)
+	if err != nil {
+		return nil, missing("vfs", err)
+	}
+	return &copies{ground: g, marks: map[string]tree.Mark{}}, nil
+}
+
+type copies struct {
+	ground *block.Ground
+	mu     sync.Mutex
+	marks  map[string]tree.Mark // when a clone was complete
+}
+
+func (p *copies) image() string          { return filepath.Join(p.ground.Dir, "image") }
+func (p *copies) clone(id string) string { return filepath.Join(p.ground.Dir, "clone", id) }
+
+func (p *copies) Import(ctx context.Context, image Image) error {
+	for _, dir := range []string{p.image(), p.clone("")} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return full(image.unpack(ctx, p.image()))
+}
+
+func (p *copies) Clone(ctx context.Context, id string) (string, error) {
+	root := p.clone(id)
+	if err := os.Mkdir(root, 0o700); err != nil {
+		return "", fmt.Errorf("clone %s: %w", id, full(err))
+	}
+	err := tree.Copy(ctx, root, p.image(), tree.Contents)
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("clone %s: %w", id, full(err)), os.RemoveAll(root))
+	}
+	mark, err := tree.Now()
+	if err != nil {
+		return "", err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.marks[id] = mark
+	return root, nil
+}
+
+func (p *copies) Diff(ctx context.Context, id string) ([]Change, error) {
+	p.mu.Lock()
+	mark := p.marks[id]
+	p.mu.Unlock()
+	return tree.CompareSince(ctx, p.image(), p.clone(id), mark)
+}
+
+func (p *copies) Remove(_ context.Context, id string) error {
+	p.mu.Lock()
+	delete(p.marks, id)
+	p.mu.Unlock()
+	return os.RemoveAll(p.clone(id))
+}
+
+func (p *copies) Usage(context.Context) (Usage, error) { return usage(p.ground) }
+
+func (p *copies) Close() error { return p.ground.Close() }

@@ -1,0 +1,142 @@
+package storagebench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"plimsoll/storagebench/block"
+	"plimsoll/storagebench/tree"
+)
+
+// XFSReflink copies the image's directory for each clone, and lets the files
+// share their extents with those of the image (FICLONE, ioctl_ficlone(2)).
+type XFSReflink struct{}
+
+func (XFSReflink) Info() Info {
+	return Info{
+		Name:   "xfs-reflink",
+		Kind:   Snapshot,
+		Help:   "a clone has inodes of its own for all files, which share extents with the image's on xfs until they are written to",
+		Copies: Extent,
+	}
+}
+
+// xfsReflinking is the least that mkfs.xfs(8) does since version 5.1 by itself.
+var xfsReflinking = block.FileSystem{
+	Type:  "xfs",
+	Make:  []string{"-q", "-f", "-K", "-m", "reflink=1"},
+	Flags: unix.MS_NOATIME,
+}
+
+// smallestXFS is what mkfs.xfs(8) refuses to go below.
+const smallestXFS = 300 << 20
+
+func (b XFSReflink) Probe(ctx context.Context, dir string) error {
+	return probe(ctx, b, dir, smallestXFS)
+}
+
+// Open with Options.Place takes any file system that can share extents.
+func (b XFSReflink) Open(ctx context.Context, dir string, o Options) (Pool, error) {
+	g, err := o.ground(ctx, dir, xfsReflinking)
+	if err != nil {
+		return nil, missing("xfs-reflink", err)
+	}
+	if err := canReflink(g.Dir); err != nil {
+		err = &Missing{
+			Backend: "xfs-reflink",
+			Reason:  "files in " + g.Dir + " cannot share extents: " + err.Error(),
+			Fix:     "a directory on xfs made with -m reflink=1, or on btrfs",
+		}
+		return nil, errors.Join(err, g.Close())
+	}
+	return &reflinkPool{ground: g, since: map[string]tree.Mark{}}, nil
+}
+
+// canReflink tries.
+func canReflink(dir string) error {
+	from, err := os.CreateTemp(dir, "reflink-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(from.Name())
+	defer from.Close()
+	if _, err := from.Write(make([]byte, 4096)); err != nil {
+		return err
+	}
+	to, err := os.CreateTemp(dir, "reflink-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(to.Name())
+	defer to.Close()
+	return reflink(to, from, 4096)
+}
+
+func reflink(to, from *os.File, _ int64) error {
+	if err := unix.IoctlFileClone(int(to.Fd()), int(from.Fd())); err != nil {
+		return fmt.Errorf("FICLONE %s: %w", from.Name(), err)
+	}
+	return nil
+}
+
+type reflinkPool struct {
+	ground *block.Ground
+
+	mu    sync.Mutex
+	since map[string]tree.Mark // when the clone was as the image
+}
+
+func (p *reflinkPool) image() string          { return filepath.Join(p.ground.Dir, "image") }
+func (p *reflinkPool) clone(id string) string { return filepath.Join(p.ground.Dir, "clone-"+id) }
+
+func (p *reflinkPool) Import(ctx context.Context, image Image) error {
+	if err := os.Mkdir(p.image(), 0o755); err != nil {
+		return err
+	}
+	return image.unpack(ctx, p.image())
+}
+
+func (p *reflinkPool) Clone(ctx context.Context, id string) (string, error) {
+	if err := os.Mkdir(p.clone(id), 0o700); err != nil {
+		return "", err
+	}
+	if err := tree.Copy(ctx, p.clone(id), p.image(), reflink); err != nil {
+		return "", errors.Join(err, os.RemoveAll(p.clone(id)))
+	}
+	now, err := tree.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.since[id] = now
+	return p.clone(id), err
+}
+
+func (p *reflinkPool) Diff(ctx context.Context, id string) ([]Change, error) {
+	p.mu.Lock()
+	since, ok := p.since[id]
+	p.mu.Unlock()
+	if !ok {
+		return nil, fmt.Errorf("no clone %s", id)
+	}
+	return tree.CompareSince(ctx, p.image(), p.clone(id), since)
+}
+
+func (p *reflinkPool) Remove(ctx context.Context, id string) error {
+	p.mu.Lock()
+	_, ok := p.since[id]
+	delete(p.since, id)
+	p.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("no clone %s", id)
+	}
+	return os.RemoveAll(p.clone(id))
+}
+
+func (p *reflinkPool) Usage(context.Context) (Usage, error) { return usage(p.ground) }
+
+func (p *reflinkPool) Close() error { return p.ground.Close() }
