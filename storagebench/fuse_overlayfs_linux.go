@@ -50,7 +50,7 @@ func (b FuseOverlayfs) Open(ctx context.Context, dir string, o Options) (Pool, e
 	p := newUnion(g, tree.Overlay, func(ctx context.Context, s stack) (func() error, error) {
 		return mountFuseOverlayfs(ctx, program, s)
 	})
-	p.writeBack = true
+	p.marks, p.writeBack = true, true
 	return p, nil
 }
 

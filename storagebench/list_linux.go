@@ -8,6 +8,7 @@ func Backends() []Backend {
 		OverlayVolatile,
 		OverlayTmpfs,
 		FuseOverlayfs{},
+		AUFS{},
 		VFS{},
 		Btrfs{},
 		ZFS{},

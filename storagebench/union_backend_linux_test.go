@@ -13,3 +13,4 @@ func TestOverlayVolatile(t *testing.T) { backendtest.Run(t, storagebench.Overlay
 func TestOverlayTmpfs(t *testing.T)    { backendtest.Run(t, storagebench.OverlayTmpfs) }
 func TestFuseOverlayfs(t *testing.T)   { backendtest.Run(t, storagebench.FuseOverlayfs{}) }
 func TestVFS(t *testing.T)             { backendtest.Run(t, storagebench.VFS{}) }
+func TestAUFS(t *testing.T)            { backendtest.Run(t, storagebench.AUFS{}) }

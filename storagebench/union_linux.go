@@ -26,6 +26,7 @@ type union struct {
 	ground    *block.Ground
 	whiteouts tree.Whiteouts
 	mount     mounter
+	marks     bool   // names that begin with .wh. are no files, and hard links stay links
 	writeBack bool   // a clone's file system has dirty pages of its own
 	clones    string // the directory of clones, elsewhere when they are in memory
 	memory    bool
@@ -62,20 +63,20 @@ func (p *union) Import(ctx context.Context, image Image) error {
 			return err
 		}
 	}
+	var below []string                         // the layers that are there, the topmost first
 	for i := range max(1, len(image.Layers)) { // an image may be empty
 		name := strconv.Itoa(i)
-		if err := os.Mkdir(p.in("layer", name), 0o755); err != nil {
+		dir := p.in("layer", name)
+		if err := os.Mkdir(dir, 0o755); err != nil {
 			return full(err)
 		}
-		p.layers = append(p.layers, name)
-		if i == len(image.Layers) {
-			break
+		if i < len(image.Layers) {
+			if err := image.Layers[i].unpack(ctx, dir, p.whiteouts, below...); err != nil {
+				return fmt.Errorf("image %s: %w", image.Name, full(err))
+			}
 		}
-		if err := image.Layers[i].unpack(ctx, p.in("layer", name), p.whiteouts); err != nil {
-			return fmt.Errorf("image %s: %w", image.Name, full(err))
-		}
+		p.layers, below = slices.Insert(p.layers, 0, name), slices.Insert(below, 0, dir)
 	}
-	slices.Reverse(p.layers)
 	p.image = p.in("layer", p.layers[0])
 	if len(p.layers) == 1 {
 		return nil
@@ -163,9 +164,12 @@ func (p *union) Diff(ctx context.Context, id string) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	paths, err := candidates(filepath.Join(dir, "upper"))
+	paths, err := candidates(filepath.Join(dir, "upper"), p.marks)
 	if err != nil {
 		return nil, fmt.Errorf("diff %s: %w", id, err)
+	}
+	if p.marks && slices.ContainsFunc(paths, func(path string) bool { return hardLinked(p.image + path) }) {
+		return tree.Compare(ctx, p.image, filepath.Join(dir, "root")) // its other names may be anywhere
 	}
 	return tree.ComparePaths(ctx, p.image, filepath.Join(dir, "root"), paths)
 }

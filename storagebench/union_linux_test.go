@@ -270,3 +270,45 @@ func TestPoolFull(t *testing.T) {
 		})
 	}
 }
+
+// A layer that does not list a directory leaves it as it is below.
+func TestDirectoriesNotListed(t *testing.T) {
+	lowest, top := new(bytes.Buffer), new(bytes.Buffer)
+	w := tar.NewWriter(lowest)
+	for _, h := range []tar.Header{{Name: "./", Mode: 0o711}, {Name: "home/", Mode: 0o750, Uid: 5, Gid: 6}, {Name: "home/me/", Mode: 0o700}} {
+		h.Typeflag = tar.TypeDir
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Close()
+	w = tar.NewWriter(top)
+	if err := w.WriteHeader(&tar.Header{Name: "home/me/file", Mode: 0o644}); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	image := Image{Name: "gaps"}
+	for _, b := range []*bytes.Buffer{lowest, top} {
+		image.Layers = append(image.Layers, Layer{Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(b.Bytes())), nil
+		}})
+	}
+	for _, name := range unions {
+		t.Run(name, func(t *testing.T) {
+			p := opened(t, need(t, name), Options{Size: 64 << 20})
+			if err := p.Import(t.Context(), image); err != nil {
+				t.Fatal(err)
+			}
+			root := cloned(t, p, "a")
+			for path, want := range map[string]string{"": "40711 0:0", "home": "40750 5:6", "home/me": "40700 0:0", "home/me/file": "100644 0:0"} {
+				var st unix.Stat_t
+				if err := unix.Lstat(filepath.Join(root, path), &st); err != nil {
+					t.Fatal(err)
+				}
+				if got := fmt.Sprintf("%o %d:%d", st.Mode, st.Uid, st.Gid); got != want {
+					t.Errorf("/%s: %s, want %s", path, got, want)
+				}
+			}
+		})
+	}
+}
