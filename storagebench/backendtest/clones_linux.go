@@ -16,7 +16,7 @@ import (
 )
 
 func testClones(t *testing.T, b storagebench.Backend) {
-	for _, image := range []storagebench.Image{fixture(), synthetic(1)} {
+	for _, image := range []storagebench.Image{fixture(), synthetic(1, 1<<20)} {
 		t.Run(image.Name, func(t *testing.T) {
 			p := open(t, b, storagebench.Options{Size: poolSize})
 			want := p.with(image)
@@ -169,7 +169,7 @@ func testCancelled(t *testing.T, b storagebench.Backend) {
 		p := open(t, b, storagebench.Options{Size: poolSize})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		image := synthetic(1)
+		image := synthetic(1, 1<<20)
 		image.Layers[2] = failing(image.Layers[2], 100_000, func() error { cancel(); return ctx.Err() })
 		if err := p.Import(ctx, image); !errors.Is(err, context.Canceled) {
 			t.Errorf("Import: %v", err)

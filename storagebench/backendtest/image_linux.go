@@ -84,9 +84,9 @@ func fixture() storagebench.Image {
 	}}
 }
 
-// synthetic is a small one of the kind that is measured with.
-func synthetic(seed uint64) storagebench.Image {
-	return image.Synthetic(image.Spec{Layers: 4, Files: 60, Size: 1 << 20, Seed: seed})
+// synthetic is a small one of the kind that is measured with, size bytes.
+func synthetic(seed uint64, size int64) storagebench.Image {
+	return image.Synthetic(image.Spec{Layers: 4, Files: 60, Size: size, Seed: seed})
 }
 
 // deep has as many layers as are asked for; each overwrites one file, adds one

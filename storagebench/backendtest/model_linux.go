@@ -27,7 +27,7 @@ func Model(t *testing.T, b storagebench.Backend) {
 	began, listed := time.Now(), 0
 	for from := 0; from < sets && !t.Failed(); from += setsOfPool {
 		p := open(t, b, storagebench.Options{Size: poolSize})
-		image := synthetic(uint64(from + 1))
+		image := synthetic(uint64(from+1), 256<<10) // small: what takes time is the changes, not the bytes
 		image.Layers = append(image.Layers, fixture().Layers...)
 		base := p.with(image)
 		for set := from; set < min(from+setsOfPool, sets) && !t.Failed(); set++ {

@@ -111,7 +111,7 @@ func (e *exercise) name() string {
 	return path.Join(dir, fmt.Sprintf("%s%d", bases[e.rand.IntN(len(bases))], e.rand.IntN(3)))
 }
 
-var lengths = []int{0, 1, 100, 4095, 4096, 5000, 70_000, 300_000}
+var lengths = []int{0, 1, 100, 4095, 4096, 5000, 70_000}
 
 func (e *exercise) content() string {
 	return string(random(e.rand.Uint64(), lengths[e.rand.IntN(len(lengths))]))

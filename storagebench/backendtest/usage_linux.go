@@ -14,7 +14,7 @@ func testUsage(t *testing.T, b storagebench.Backend) {
 	const written = 10 << 20
 	p := open(t, b, storagebench.Options{Size: poolSize})
 	empty := p.usage()
-	p.with(synthetic(1))
+	p.with(synthetic(1, 1<<20))
 	imported := p.usage()
 	root := p.clone("a")
 	cloned := p.usage()
