@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"plimsoll/storagebench/block"
 )
 
@@ -72,6 +74,29 @@ func startZFS(ctx context.Context, dir string) (*zfsDaemon, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// lockZFSFuse makes sure that one pool of ours at a time is in zfs-fuse, of
+// this and of all other processes. The lock goes with the file, flock(2).
+func lockZFSFuse(ctx context.Context) (*os.File, error) {
+	const dir = "/run/zfs" // where the socket is
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for end := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if err = errors.Join(err, ctx.Err()); ctx.Err() != nil || time.Now().After(end) {
+			f.Close()
+			return nil, fmt.Errorf("wait for another pool in zfs-fuse: lock %s: %w", dir, err)
+		}
+	}
 }
 
 func (d *zfsDaemon) ready(ctx context.Context) error {

@@ -65,6 +65,11 @@ func (b ZFS) Open(ctx context.Context, dir string, o Options) (_ Pool, err error
 			err = errors.Join(err, p.Close())
 		}
 	}()
+	if isZFSFuse() {
+		if p.lock, err = lockZFSFuse(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if p.daemon, err = startZFS(ctx, dir); err != nil {
 		return nil, missing("zfs", err)
 	}
@@ -103,6 +108,7 @@ func (o Options) name() string {
 type zfsPool struct {
 	dir    string
 	name   string
+	lock   *os.File   // nil with OpenZFS
 	daemon *zfsDaemon // nil where it is not ours, or in the kernel
 	device *block.Device
 	empty  int64
@@ -318,6 +324,7 @@ func (p *zfsPool) Close() error {
 	if p.device != nil {
 		errs = append(errs, p.device.Close())
 	}
+	p.lock.Close() // os.ErrInvalid where there is none
 	return errors.Join(errs...)
 }
 
