@@ -312,3 +312,20 @@ func TestDirectoriesNotListed(t *testing.T) {
 		})
 	}
 }
+
+// A kernel that ignores an option, or adds one, is found out.
+func TestOverlayIsWhatItSays(t *testing.T) {
+	kinds := []overlay{Overlay, OverlayMetacopy, OverlayVolatile}
+	for _, mounted := range kinds {
+		p := opened(t, need(t, mounted.name), Options{Size: 64 << 20}).(*union)
+		if err := os.MkdirAll(p.clones, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, asked := range kinds {
+			err := asked.try(t.Context(), p)
+			if m := (*Missing)(nil); errors.As(err, &m) == (asked == mounted) {
+				t.Errorf("%s mounted as %s: %v", asked.name, mounted.name, err)
+			}
+		}
+	}
+}
