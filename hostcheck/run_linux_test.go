@@ -349,6 +349,7 @@ func BenchmarkRun(b *testing.B) {
 
 func TestScratchInAVanishedDirectory(t *testing.T) {
 	h := newHost(Options{Use: "docker", Dir: filepath.Join(t.TempDir(), "not", "there")})
+	defer h.cleanup.Wait() // an ordinary user may not remove what overlayfs leaves; the scratch can
 	if o := overlayRoot(h); o.Answer == "" {
 		t.Error("no answer")
 	}

@@ -17,19 +17,25 @@ import (
 //     and an attribute of a directory says that nothing below shows through, or
 //     that it was renamed (Documentation/filesystems/overlayfs.rst);
 //   - aufs, and fuse-overlayfs where it may not make devices, put an empty file
-//     .wh.NAME beside, and .wh..wh..opq into a directory (aufs(5)).
-func candidates(upper string) ([]string, error) {
+//     .wh.NAME beside, and .wh..wh..opq into a directory (aufs(5)). Where such
+//     names are marks, the union has no files of these names.
+func candidates(upper string, marks bool) ([]string, error) {
 	var paths []string
 	err := filepath.WalkDir(upper, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		at := path.Join("/", strings.TrimPrefix(file, upper))
-		paths = append(paths, at)
 		dir, name := path.Split(at)
-		if name == ".wh..wh..opq" {
+		hidden, mark := strings.CutPrefix(name, ".wh.")
+		switch {
+		case !marks || !mark:
+			paths = append(paths, at)
+		case name == ".wh..wh..opq":
 			paths = append(paths, dir)
-		} else if hidden, ok := strings.CutPrefix(name, ".wh."); ok {
+		case d.IsDir(): // .wh..wh.orph, .wh..wh.plnk: aufs's own
+			return fs.SkipDir
+		default:
 			paths = append(paths, dir+hidden)
 		}
 		if d.IsDir() && hasMark(file) {
@@ -53,4 +59,10 @@ func hasMark(dir string) bool {
 		}
 	}
 	return false
+}
+
+// hardLinked says whether a file has other names.
+func hardLinked(file string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(file, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink > 1
 }

@@ -1,25 +1,22 @@
 package storagebench
 
-import "slices"
-
-// Backends lists all, those that a host lacks included: Probe tells.
+// Backends are all there are, kind by kind. What this host lacks for one its
+// Probe says.
 func Backends() []Backend {
-	return slices.Concat(
-		overlays(),
-		[]Backend{
-			Btrfs{}, ZFS{}, XFSReflink{},
-			DMThin{}, LVMThin{}, LoopExt4, LoopXFS,
-			vfs{},
-		},
-	)
+	return []Backend{
+		Overlay, OverlayMetacopy, OverlayVolatile, OverlayTmpfs, FuseOverlayfs{},
+		Btrfs{}, ZFS{}, XFSReflink{},
+		DMThin{}, LVMThin{}, LoopExt4, LoopXFS,
+		VFS{},
+	}
 }
 
-// Find gives a backend by its name.
+// Find gives the backend of that name.
 func Find(name string) (Backend, bool) {
-	all := Backends()
-	i := slices.IndexFunc(all, func(b Backend) bool { return b.Info().Name == name })
-	if i < 0 {
-		return nil, false
+	for _, b := range Backends() {
+		if b.Info().Name == name {
+			return b, true
+		}
 	}
-	return all[i], true
+	return nil, false
 }

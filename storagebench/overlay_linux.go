@@ -24,14 +24,16 @@ type overlay struct {
 	memory     bool // upper directories are on a tmpfs
 }
 
-func overlays() []Backend {
-	return []Backend{
-		overlay{name: "overlay", help: "directories of layers below one of the clone's own; a file is copied up whole by its first change"},
-		overlay{name: "overlay-metacopy", metacopy: true, help: "overlay that copies no content for chmod and chown, and renames directories"},
-		overlay{name: "overlay-volatile", volatile: true, help: "overlay that ignores fsync and sync: a crash of the host loses the clone"},
-		overlay{name: "overlay-tmpfs", memory: true, help: "overlay whose clones write to memory"},
-	}
-}
+var (
+	Overlay = overlay{name: "overlay",
+		help: "directories of layers below one of the clone's own; a file is copied up whole by its first change"}
+	OverlayMetacopy = overlay{name: "overlay-metacopy", metacopy: true,
+		help: "overlay that copies no content for chmod and chown, and renames directories"}
+	OverlayVolatile = overlay{name: "overlay-volatile", volatile: true,
+		help: "overlay that ignores fsync and sync: a crash of the host loses the clone"}
+	OverlayTmpfs = overlay{name: "overlay-tmpfs", memory: true,
+		help: "overlay whose clones write to memory"}
+)
 
 func (b overlay) Info() Info {
 	return Info{

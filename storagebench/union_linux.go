@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type union struct {
 	ground    *block.Ground
 	whiteouts tree.Whiteouts
 	mount     mounter
+	marks     bool   // names that begin with .wh. are no files, and hard links stay links
 	writeBack bool   // a clone's file system has dirty pages of its own
 	clones    string // the directory of clones, elsewhere when they are in memory
 	memory    bool
@@ -61,38 +63,26 @@ func (p *union) Import(ctx context.Context, image Image) error {
 			return err
 		}
 	}
-	layers := image.Layers
-	if len(layers) == 0 {
-		layers = []Layer{{}}
-	}
-	for i, layer := range layers {
+	var below []string                         // the layers that are there, the topmost first
+	for i := range max(1, len(image.Layers)) { // an image may be empty
 		name := strconv.Itoa(i)
-		if err := unpack(ctx, p.in("layer", name), layer, p.whiteouts); err != nil {
-			return fmt.Errorf("import layer %d: %w", i, full(err))
+		dir := p.in("layer", name)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return full(err)
 		}
-		p.layers = append([]string{name}, p.layers...)
+		if i < len(image.Layers) {
+			if err := image.Layers[i].unpack(ctx, dir, p.whiteouts, below...); err != nil {
+				return fmt.Errorf("image %s: %w", image.Name, full(err))
+			}
+		}
+		p.layers, below = slices.Insert(p.layers, 0, name), slices.Insert(below, 0, dir)
 	}
 	p.image = p.in("layer", p.layers[0])
-	if len(layers) == 1 {
+	if len(p.layers) == 1 {
 		return nil
 	}
 	p.image = p.in("base")
 	return p.lay(ctx, stack{dir: p.in("layer"), lower: p.layers, target: p.image})
-}
-
-// unpack makes dir, and puts a layer there. One without an archive is empty.
-func unpack(ctx context.Context, dir string, layer Layer, w tree.Whiteouts) error {
-	if err := os.Mkdir(dir, 0o755); err != nil && !(w == tree.Apply && os.IsExist(err)) {
-		return err
-	}
-	if layer.Open == nil {
-		return nil
-	}
-	r, err := layer.Open()
-	if err != nil {
-		return err
-	}
-	return errors.Join(tree.Unpack(ctx, dir, r, w), r.Close())
 }
 
 // full says what to do about a pool that is.
@@ -125,39 +115,71 @@ func (p *union) lift(target string) error {
 	return unmount()
 }
 
-func (p *union) Clone(ctx context.Context, id string) (string, error) {
+// clone is the directory of a clone that is there.
+func (p *union) clone(id string) (string, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
 	dir := filepath.Join(p.clones, id)
-	s := stack{
+	if _, err := os.Lstat(dir); err != nil {
+		return "", fmt.Errorf("clone %s: %w", id, err)
+	}
+	return dir, nil
+}
+
+func (p *union) Clone(ctx context.Context, id string) (string, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
+	dir := filepath.Join(p.clones, id)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", fmt.Errorf("clone %s: %w", id, full(err))
+	}
+	root := filepath.Join(dir, "root")
+	err := p.layClone(ctx, stack{
 		dir: p.in("layer"), lower: p.layers,
-		upper: filepath.Join(dir, "upper"), work: filepath.Join(dir, "work"), target: filepath.Join(dir, "root"),
-	}
-	for _, made := range []string{dir, s.upper, s.work, s.target} {
-		if err := os.Mkdir(made, 0o755); err != nil {
-			return "", fmt.Errorf("clone %s: %w", id, full(err))
-		}
-	}
-	err := tree.Attributes(s.upper, p.image) // the root's are those of the topmost directory
-	if err == nil {
-		err = p.lay(ctx, s)
-	}
+		upper: filepath.Join(dir, "upper"), work: filepath.Join(dir, "work"), target: root,
+	})
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("clone %s: %w", id, full(err)), os.RemoveAll(dir))
 	}
-	return s.target, nil
+	return root, nil
+}
+
+func (p *union) layClone(ctx context.Context, s stack) error {
+	for _, dir := range []string{s.upper, s.work, s.target} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	// The attributes of the root are those of the topmost directory.
+	if err := tree.Attributes(s.upper, p.image); err != nil {
+		return err
+	}
+	return p.lay(ctx, s)
 }
 
 func (p *union) Diff(ctx context.Context, id string) ([]Change, error) {
-	dir := filepath.Join(p.clones, id)
-	paths, err := candidates(filepath.Join(dir, "upper"))
+	dir, err := p.clone(id)
+	if err != nil {
+		return nil, err
+	}
+	paths, err := candidates(filepath.Join(dir, "upper"), p.marks)
 	if err != nil {
 		return nil, fmt.Errorf("diff %s: %w", id, err)
+	}
+	if p.marks && slices.ContainsFunc(paths, func(path string) bool { return hardLinked(p.image + path) }) {
+		return tree.Compare(ctx, p.image, filepath.Join(dir, "root")) // its other names may be anywhere
 	}
 	return tree.ComparePaths(ctx, p.image, filepath.Join(dir, "root"), paths)
 }
 
 func (p *union) Remove(_ context.Context, id string) error {
-	dir := filepath.Join(p.clones, id)
-	err := p.lift(filepath.Join(dir, "root"))
+	dir, err := p.clone(id)
+	if err != nil {
+		return err
+	}
+	err = p.lift(filepath.Join(dir, "root"))
 	if p.whiteouts == tree.OverlayUser {
 		// The kernel made it without permissions, which only root can do without.
 		os.Chmod(filepath.Join(dir, "work", "work"), 0o700)
@@ -170,7 +192,7 @@ func (p *union) Usage(context.Context) (Usage, error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for root := range p.unmounts {
-			if err := syncfs(root); err != nil {
+			if err := block.Sync(root); err != nil {
 				return Usage{}, err
 			}
 		}
@@ -197,7 +219,7 @@ func (p *union) Close() error {
 	}
 	p.mu.Unlock()
 	if p.memory {
-		errs = append(errs, detach(p.clones))
+		errs = append(errs, detach(p.clones), os.RemoveAll(p.clones))
 	}
 	return errors.Join(append(errs, p.ground.Close())...)
 }

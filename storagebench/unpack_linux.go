@@ -8,13 +8,13 @@ import (
 )
 
 // unpack puts the layer into dir: see tree.Unpack.
-func (l Layer) unpack(ctx context.Context, dir string, w tree.Whiteouts) error {
+func (l Layer) unpack(ctx context.Context, dir string, w tree.Whiteouts, below ...string) error {
 	r, err := l.Open()
 	if err != nil {
 		return fmt.Errorf("open layer %s: %w", l.Digest, err)
 	}
 	defer r.Close()
-	if err := tree.Unpack(ctx, dir, r, w); err != nil {
+	if err := tree.Unpack(ctx, dir, r, w, below...); err != nil {
 		return fmt.Errorf("layer %s: %w", l.Digest, err)
 	}
 	return nil

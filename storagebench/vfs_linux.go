@@ -12,21 +12,21 @@ import (
 	"plimsoll/storagebench/tree"
 )
 
-// vfs copies the image's directory for each clone, with read(2) and write(2),
+// VFS copies the image's directory for each clone, with read(2) and write(2),
 // holes left out. No call is used that could share extents, copy on the device
 // or in the kernel (copy_file_range, FICLONE): it is what all others save.
-type vfs struct{}
+type VFS struct{}
 
-func (vfs) Info() Info {
+func (VFS) Info() Info {
 	return Info{
 		Name: "vfs", Kind: Copy, Copies: None,
 		Help: "a copy of all files for each clone; nothing is shared",
 	}
 }
 
-func (b vfs) Probe(ctx context.Context, dir string) error { return probe(ctx, b, dir, 64<<20) }
+func (b VFS) Probe(ctx context.Context, dir string) error { return probe(ctx, b, dir, 64<<20) }
 
-func (vfs) Open(ctx context.Context, dir string, o Options) (Pool, error) {
+func (VFS) Open(ctx context.Context, dir string, o Options) (Pool, error) {
 	g, err := o.ground(ctx, dir, block.Ext4)
 	if err != nil {
 		return nil, missing("vfs", err)
@@ -49,26 +49,24 @@ func (p *copies) Import(ctx context.Context, image Image) error {
 			return err
 		}
 	}
-	for i, layer := range image.Layers {
-		if err := unpack(ctx, p.image(), layer, tree.Apply); err != nil {
-			return fmt.Errorf("import layer %d: %w", i, full(err))
-		}
-	}
-	return nil
+	return full(image.unpack(ctx, p.image()))
 }
 
 func (p *copies) Clone(ctx context.Context, id string) (string, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
 	root := p.clone(id)
 	if err := os.Mkdir(root, 0o700); err != nil {
 		return "", fmt.Errorf("clone %s: %w", id, full(err))
 	}
 	err := tree.Copy(ctx, root, p.image(), tree.Contents)
+	var mark tree.Mark
+	if err == nil {
+		mark, err = tree.Now()
+	}
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("clone %s: %w", id, full(err)), os.RemoveAll(root))
-	}
-	mark, err := tree.Now()
-	if err != nil {
-		return "", err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,15 +76,22 @@ func (p *copies) Clone(ctx context.Context, id string) (string, error) {
 
 func (p *copies) Diff(ctx context.Context, id string) ([]Change, error) {
 	p.mu.Lock()
-	mark := p.marks[id]
+	mark, there := p.marks[id]
 	p.mu.Unlock()
+	if !there {
+		return nil, fmt.Errorf("clone %q is not there", id)
+	}
 	return tree.CompareSince(ctx, p.image(), p.clone(id), mark)
 }
 
 func (p *copies) Remove(_ context.Context, id string) error {
 	p.mu.Lock()
+	_, there := p.marks[id]
 	delete(p.marks, id)
 	p.mu.Unlock()
+	if !there {
+		return fmt.Errorf("clone %q is not there", id)
+	}
 	return os.RemoveAll(p.clone(id))
 }
 

@@ -34,6 +34,22 @@ workloads:
   io: {params: {part: [fsync], size: [64KiB], duration: [2ms]}}
 `
 
+// killedOnStorage is the same for storages: everything that a pool makes.
+const killedOnStorage = `
+rounds: 1
+gap: 1ms
+factors:
+  workload: [import, provision, large_change, diff, startup]
+  runtime: [bare, isolate]
+  storage: [overlay, overlay-tmpfs, fuse-overlayfs, btrfs, zfs, xfs-reflink, loop-ext4, vfs]
+pools: {size: 640MiB}
+workloads:
+  import: {params: {layers: [2], files: [30], size: [1MiB]}}
+  provision: {params: {layers: [2], files: [30], size: [1MiB], clones: [3]}}
+  large_change: {params: {file: [8MiB]}}
+  diff: {params: {layers: [2], files: [30], size: [1MiB], changes: [6]}}
+`
+
 // rig is a work directory, a profile, and a way to start bench on them.
 type rig struct {
 	t    *testing.T
@@ -42,19 +58,14 @@ type rig struct {
 	took time.Duration
 }
 
-// newRig makes a rig, and measures how long the whole run takes.
-func newRig(t *testing.T) *rig {
+// newRig makes a rig for a profile, and measures how long the whole run takes.
+func newRig(t *testing.T, profile string) *rig {
 	need(t, "root")
 	r := &rig{t: t, dir: t.TempDir()}
 	r.work = filepath.Join(r.dir, "work")
 	if err := os.Mkdir(r.work, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	runtimes := "bare, isolate"
-	if missing("runc") == nil {
-		runtimes += ", runc"
-	}
-	profile := fmt.Sprintf(killed, runtimes)
 	if err := os.WriteFile(r.path("killed.yaml"), []byte(profile), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -178,6 +189,9 @@ func (r *rig) nothingLeft(runs map[string]bool) {
 	for _, m := range mounts {
 		r.t.Errorf("mount %s is left", m.Mountpoint)
 	}
+	for _, device := range r.loopDevices() {
+		r.t.Errorf("loop device %s is left", device)
+	}
 	for _, process := range r.processes() {
 		r.t.Errorf("process %s is left", process)
 	}
@@ -205,6 +219,23 @@ func cgroupsOf(run string) []string {
 		})
 	}
 	return found
+}
+
+// loopDevices finds those on files of ours. The kernel clears one a moment
+// after its last user.
+func (r *rig) loopDevices() (found []string) {
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		found = nil
+		files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+		for _, file := range files {
+			if on, err := os.ReadFile(file); err == nil && strings.HasPrefix(string(on), r.dir) {
+				found = append(found, file+": "+strings.TrimSpace(string(on)))
+			}
+		}
+		if len(found) == 0 || time.Now().After(end) {
+			return found
+		}
+	}
 }
 
 // processes finds those that run a file of ours, stand in a directory of ours,
@@ -236,8 +267,21 @@ func times() int {
 
 // TestKill kills runs at random moments: bench clean must remove all that they
 // left, and every run must be resumed to its end.
-func TestKill(t *testing.T) {
-	r := newRig(t)
+func TestKill(t *testing.T) { testKill(t, killedProfile()) }
+
+// TestKillOnStorage kills runs while they build, use and take away pools.
+func TestKillOnStorage(t *testing.T) { testKill(t, killedOnStorage) }
+
+func killedProfile() string {
+	runtimes := "bare, isolate"
+	if missing("runc") == nil {
+		runtimes += ", runc"
+	}
+	return fmt.Sprintf(killed, runtimes)
+}
+
+func testKill(t *testing.T, profile string) {
+	r := newRig(t, profile)
 	for i := range times() {
 		name := fmt.Sprintf("killed-%d", i)
 		before := ledgers()
@@ -273,8 +317,13 @@ func live(run string) bool {
 
 // TestInterrupt is TestKill for Ctrl-C and SIGTERM: nothing is left without
 // bench clean, and the program says how to go on.
-func TestInterrupt(t *testing.T) {
-	r := newRig(t)
+func TestInterrupt(t *testing.T) { testInterrupt(t, killedProfile()) }
+
+// TestInterruptOnStorage is the same while pools are built and used.
+func TestInterruptOnStorage(t *testing.T) { testInterrupt(t, killedOnStorage) }
+
+func testInterrupt(t *testing.T, profile string) {
+	r := newRig(t, profile)
 	for i := range times() {
 		name := fmt.Sprintf("stopped-%d", i)
 		state, said := r.interrupt(r.path(name), []syscall.Signal{syscall.SIGINT, syscall.SIGTERM}[i%2])

@@ -33,6 +33,7 @@ func TestFindKernel(t *testing.T) {
 		Release: "6.1.0-50-cloud-amd64",
 		Image:   root + "/boot/vmlinuz-6.1.0-50-cloud-amd64",
 		Modules: root + "/usr/lib/modules/6.1.0-50-cloud-amd64",
+		Config:  root + "/boot/config-6.1.0-50-cloud-amd64",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -77,7 +78,7 @@ func TestCutShort(t *testing.T) {
 	r := reporter{
 		ctx:    t.Context(),
 		config: Config{Out: t.TempDir()},
-		job:    guest.Job{Runs: []guest.Run{{User: "root"}}},
+		user:   "root",
 		tests:  []testPackage{{Path: "plimsoll/p"}},
 		stdout: &out,
 	}

@@ -3,6 +3,7 @@ package vmtest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"plimsoll/internal/vmtest/guest"
 )
@@ -44,18 +46,22 @@ func buildTests(ctx context.Context, dir string, patterns []string) ([]testPacka
 	var all []testPackage
 	for line := range strings.Lines(list) {
 		path, src, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		p := testPackage{Path: path, Dir: src, binary: filepath.Join(dir, strconv.Itoa(len(all))+".test")}
-		// Without symbol table and DWARF a binary is a third smaller; panics keep their traces.
-		if _, err := goTool(ctx, "test", "-c", "-cover", "-covermode=atomic", "-coverpkg="+strings.Join(patterns, ","),
-			"-ldflags=-s -w", "-o", p.binary, path); err != nil {
-			return nil, err
-		}
-		all = append(all, p)
+		all = append(all, testPackage{Path: path, Dir: src, binary: filepath.Join(dir, strconv.Itoa(len(all))+".test")})
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("no package with tests for linux/amd64 in %s", strings.Join(patterns, " "))
 	}
-	return all, nil
+	errs := make([]error, len(all))
+	var builds sync.WaitGroup
+	for i, p := range all { // linking takes the longest, and only one processor
+		builds.Go(func() {
+			// Without symbol table and DWARF a binary is a third smaller; panics keep their traces.
+			_, errs[i] = goTool(ctx, "test", "-c", "-cover", "-covermode=atomic", "-coverpkg="+strings.Join(patterns, ","),
+				"-ldflags=-s -w", "-o", p.binary, p.Path)
+		})
+	}
+	builds.Wait()
+	return all, errors.Join(errs...)
 }
 
 // goTool runs the go command for the guest, whatever the host is.

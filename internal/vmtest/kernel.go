@@ -16,6 +16,7 @@ type Kernel struct {
 	Release string // as uname -r gives it
 	Image   string // path of the bzImage
 	Modules string // the directory of its modules
+	Config  string // its configuration, which need not be there
 }
 
 // guestModules is where the modules of the kernel are in the guest.
@@ -49,7 +50,8 @@ func FindKernel(root string) (Kernel, error) {
 		for _, lib := range []string{"usr/lib", "lib"} {
 			modules := filepath.Join(root, lib, "modules", release)
 			if _, err := os.Stat(filepath.Join(modules, "kernel")); err == nil {
-				return Kernel{Release: release, Image: image, Modules: modules}, nil
+				config := filepath.Join(root, "boot", "config-"+release)
+				return Kernel{Release: release, Image: image, Modules: modules, Config: config}, nil
 			}
 		}
 	}
@@ -125,7 +127,7 @@ func download(ctx context.Context, tmp, release, flavour string) error {
 			"-o", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
 		}, args...)...)
 	}
-	if _, err := apt("apt-get", "update"); err != nil {
+	if _, err := apt("apt-get", "update", "-o", "APT::Update::Error-Mode=any"); err != nil {
 		return err
 	}
 	meta := map[string]string{"cloud": "linux-image-cloud-amd64", "generic": "linux-image-amd64"}[flavour]

@@ -1,6 +1,7 @@
 // Package vmtest runs Go tests under a kernel other than this machine's: it
 // boots one in QEMU's software emulation, with the cgroup layout asked for, and
-// runs test binaries inside as root and as an ordinary user.
+// runs test binaries inside as root and, in a machine beside it, as an ordinary
+// user.
 //
 // Why not a library: u-root/vmtest cannot be had from the module proxy, and
 // vimto neither; vimto also wants 9p and virtio compiled into the kernel, where
@@ -11,8 +12,9 @@
 // The way of a run, each step in a file of its own: a kernel package is fetched
 // once (kernel.go); its modules are resolved (modules.go); test binaries, init,
 // busybox and modules become an initramfs (image.go, cpio.go); QEMU boots it
-// (qemu.go) and init (package guest) reports events; test2json makes them what
-// go test -json would have printed (verdict.go). skips.go compares machines.
+// (qemu.go) and init (package guest) reports events (reporter.go); test2json makes
+// them what go test -json would have printed (verdict.go). skips.go compares
+// machines.
 package vmtest
 
 import (
@@ -24,6 +26,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"plimsoll/internal/vmtest/guest"
@@ -53,7 +56,8 @@ type Config struct {
 	Swap    int // MiB of it; 0 for none
 
 	// Out is a directory for what remains: USER.json as go test -json prints
-	// it, coverage in cover/ (see go tool covdata), console.log.
+	// it, USER.console, coverage of all users together in cover/ (see go tool
+	// covdata) and as a profile for go tool cover in cover.out.
 	Out string
 }
 
@@ -80,15 +84,20 @@ func Run(ctx context.Context, c Config, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	m, job, err := c.prepare(ctx, tmp, tests)
-	if err != nil {
-		return err
-	}
-	r := reporter{ctx: ctx, config: c, job: job, tests: tests, stdout: stdout}
 	limited, cancel := context.WithTimeoutCause(ctx, c.Limit, fmt.Errorf("not finished after %v", c.Limit))
 	defer cancel()
-	if err := m.boot(limited, r.handle); err != nil {
-		r.cutShort()
+	shared := &lockedWriter{w: stdout}
+	reporters := make([]reporter, len(c.Users))
+	errs := make([]error, len(c.Users))
+	var machines sync.WaitGroup
+	for i, user := range c.Users {
+		machines.Go(func() {
+			reporters[i] = reporter{ctx: ctx, config: c, user: user, tests: tests, stdout: shared}
+			errs[i] = c.runAs(limited, tmp, &reporters[i])
+		})
+	}
+	machines.Wait()
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	// Of all users together; a single run says little where users differ.
@@ -96,9 +105,35 @@ func Run(ctx context.Context, c Config, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s%d passed, %d failed, %d skipped; results in %s\n", coverage, r.pass, r.fail, r.skip, c.Out)
-	if r.failed {
+	if _, err := output(ctx, "", "go", "tool", "covdata", "textfmt", "-i="+c.coverDir(), "-o="+filepath.Join(c.Out, "cover.out")); err != nil {
+		return err
+	}
+	var sum verdict
+	failed := false
+	for _, r := range reporters {
+		sum.pass, sum.fail, sum.skip = sum.pass+r.pass, sum.fail+r.fail, sum.skip+r.skip
+		failed = failed || r.failed
+	}
+	fmt.Fprintf(stdout, "%s%d passed, %d failed, %d skipped; results in %s\n", coverage, sum.pass, sum.fail, sum.skip, c.Out)
+	if failed {
 		return ErrTests
+	}
+	return nil
+}
+
+// runAs has a machine run all tests as one user.
+func (c Config) runAs(ctx context.Context, tmp string, r *reporter) error {
+	dir := filepath.Join(tmp, r.user)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	m, err := c.prepare(ctx, dir, r.user, r.tests)
+	if err != nil {
+		return err
+	}
+	if err := m.bootTwice(ctx, r.handle); err != nil {
+		r.cutShort()
+		return fmt.Errorf("as %s: %w", r.user, err)
 	}
 	return nil
 }
@@ -112,8 +147,9 @@ func (c Config) clearOut() error {
 	if err != nil {
 		return err
 	}
+	old = append(old, filepath.Join(c.Out, "cover.out"))
 	for _, u := range []string{"root", "user"} {
-		old = append(old, c.results(u))
+		old = append(old, c.results(u), c.console(u))
 	}
 	for _, f := range old {
 		if err := os.Remove(f); err != nil && !os.IsNotExist(err) {
@@ -125,27 +161,31 @@ func (c Config) clearOut() error {
 
 func (c Config) coverDir() string           { return filepath.Join(c.Out, "cover") }
 func (c Config) results(user string) string { return filepath.Join(c.Out, user+".json") }
+func (c Config) console(user string) string { return filepath.Join(c.Out, user+".console") }
 
-// prepare makes the files of the machine.
-func (c Config) prepare(ctx context.Context, tmp string, tests []testPackage) (machine, guest.Job, error) {
+// prepare makes the files of a machine, in tmp.
+func (c Config) prepare(ctx context.Context, tmp, user string, tests []testPackage) (machine, error) {
 	m := machine{
 		kernel:  c.Kernel.Image,
 		initrd:  filepath.Join(tmp, "initrd.cpio"),
 		disk:    filepath.Join(tmp, "scratch.ext4"),
-		console: filepath.Join(c.Out, "console.log"),
+		console: c.console(user),
 		append:  c.Append,
 		cpus:    c.CPUs,
 		memory:  c.Memory,
 	}
 	if _, err := output(ctx, tmp, "mkfs.ext4", "-q", "-F", m.disk, fmt.Sprintf("%dM", c.Scratch)); err != nil {
-		return m, guest.Job{}, fmt.Errorf("%w (hint: apt-get install e2fsprogs)", err)
+		return m, fmt.Errorf("%w (hint: apt-get install e2fsprogs)", err)
 	}
 	t := tree{}
 	packed, err := addModules(t, c.Kernel, slices.Concat(bootModules, demandModules, c.Modules))
 	if err != nil {
-		return m, guest.Job{}, err
+		return m, err
 	}
-	job := c.job(tests)
+	if _, err := os.Stat(c.Kernel.Config); err == nil {
+		t.copy("boot/config-"+c.Kernel.Release, c.Kernel.Config, 0o644)
+	}
+	job := c.job(user, tests)
 	job.Nodes = staticNodes(packed)
 	for _, b := range bootModules {
 		if _, ok := packed[b]; ok { // else it is built in
@@ -154,134 +194,45 @@ func (c Config) prepare(ctx context.Context, tmp string, tests []testPackage) (m
 	}
 	for _, name := range c.Modules {
 		if !c.Kernel.builtIn(name) && packed[moduleName(name)].path == "" {
-			return m, job, fmt.Errorf("kernel %s has no module %s", c.Kernel.Release, name)
+			return m, fmt.Errorf("kernel %s has no module %s", c.Kernel.Release, name)
 		}
 	}
 	if err := addGuest(ctx, t, tmp, job, tests, c.Programs); err != nil {
-		return m, job, err
-	}
-	for _, f := range c.Files {
-		if err := addFiles(t, f, strings.TrimPrefix(filepath.Clean(f), "/")); err != nil {
-			return m, job, fmt.Errorf("file for the guest: %w", err)
-		}
+		return m, err
 	}
 	if c.Init == "systemd" {
 		m.append += " " + systemdLayout(c.Cgroup)
 		if err := addSystemd(ctx, t); err != nil {
-			return m, job, err
+			return m, err
+		}
+	}
+	for _, f := range c.Files {
+		if err := addFiles(t, f, strings.TrimPrefix(filepath.Clean(f), "/")); err != nil {
+			return m, fmt.Errorf("file for the guest: %w", err)
 		}
 	}
 	f, err := os.Create(m.initrd)
 	if err != nil {
-		return m, job, err
+		return m, err
 	}
 	defer f.Close()
-	return m, job, t.writeCpio(f)
+	return m, t.writeCpio(f)
 }
 
-// job lists the runs: all tests as the first user, then as the next.
-func (c Config) job(tests []testPackage) guest.Job {
+// job lists the runs, one for each test binary.
+func (c Config) job(user string, tests []testPackage) guest.Job {
 	j := guest.Job{Cgroup: c.Cgroup, Init: c.Init, Timeout: c.Timeout, Limit: c.Limit, Swap: c.Swap}
-	for _, user := range c.Users {
-		for i, t := range tests {
-			j.Runs = append(j.Runs, guest.Run{
-				User: user,
-				Path: "/" + guestBinary(i),
-				Dir:  "/" + guestDir(t),
-				Args: []string{
-					"-test.v=test2json", "-test.paniconexit0", "-test.run=" + c.Run,
-					"-test.timeout=" + c.Timeout.String(), "-test.gocoverdir=" + guest.CoverDir,
-				},
-				Env: []string{"PLIMSOLL_REQUIRE=" + c.Require[user]},
-			})
-		}
+	for i, t := range tests {
+		j.Runs = append(j.Runs, guest.Run{
+			User: user,
+			Path: "/" + guestBinary(i),
+			Dir:  "/" + guestDir(t),
+			Args: []string{
+				"-test.v=test2json", "-test.paniconexit0", "-test.run=" + c.Run,
+				"-test.timeout=" + c.Timeout.String(), "-test.gocoverdir=" + guest.CoverDir,
+			},
+			Env: []string{"PLIMSOLL_REQUIRE=" + c.Require[user]},
+		})
 	}
 	return j
-}
-
-// reporter turns the guest's events into files and lines for a person.
-type reporter struct {
-	ctx    context.Context
-	config Config
-	job    guest.Job
-	tests  []testPackage
-	stdout io.Writer
-
-	current          *converter // of the run in progress
-	run              int        // its index
-	pass, fail, skip int
-	failed           bool
-}
-
-func (r *reporter) handle(e guest.Event) (err error) {
-	switch e.Kind {
-	case guest.Boot:
-		fmt.Fprintf(r.stdout, "vm: Linux %s, cgroup %s, init after %.1fs\n", e.Name, r.config.Cgroup, e.Took)
-	case guest.Start:
-		r.run = e.Run
-		r.current, err = newConverter(r.ctx, r.pkg(e.Run))
-	case guest.Output:
-		if r.config.Verbose {
-			io.WriteString(r.stdout, strings.ReplaceAll(string(e.Data), marker, ""))
-		}
-		_, err = r.current.in.Write(e.Data)
-	case guest.Exit:
-		err = r.exit(e)
-	case guest.File:
-		err = os.WriteFile(filepath.Join(r.config.coverDir(), filepath.Base(e.Name)), e.Data, 0o644)
-	}
-	return err
-}
-
-// cutShort says which test the machine died in, and what that had printed.
-func (r *reporter) cutShort() {
-	if r.current != nil {
-		r.exit(guest.Event{Run: r.run, Status: "the virtual machine ended"})
-	}
-}
-
-func (r *reporter) pkg(run int) string { return r.tests[run%len(r.tests)].Path }
-
-func (r *reporter) exit(e guest.Event) error {
-	user, pkg := r.job.Runs[e.Run].User, r.pkg(e.Run)
-	// These lines of go test are the go command's, not the binary's.
-	line := fmt.Sprintf("ok  \t%s\t%.3fs", pkg, e.Took)
-	if e.Status != "" {
-		line = fmt.Sprintf("FAIL\t%s\t%.3fs", pkg, e.Took)
-		if _, err := fmt.Fprintln(r.current.in, e.Status); err != nil {
-			return err
-		}
-	}
-	out, err := r.current.finish(marker + line + "\n")
-	r.current = nil
-	if err != nil {
-		return err
-	}
-	if err := appendFile(r.config.results(user), out); err != nil {
-		return err
-	}
-	events, err := readEvents(strings.NewReader(out))
-	if err != nil {
-		return err
-	}
-	v := judge(events)
-	r.pass, r.fail, r.skip = r.pass+v.pass, r.fail+v.fail, r.skip+v.skip
-	if e.Status != "" {
-		r.failed = true
-		if !r.config.Verbose {
-			io.WriteString(r.stdout, strings.TrimSuffix(v.log, line+"\n"))
-		}
-	}
-	_, err = fmt.Fprintf(r.stdout, "%s\tas %s: %d passed, %d failed, %d skipped\n",
-		line, user, v.pass, v.fail, v.skip)
-	return err
-}
-
-func appendFile(name, text string) error {
-	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, f.Close())
 }

@@ -125,7 +125,10 @@ func (r *Run) giveBack(ctx context.Context) error {
 	}
 	r.lent = nil
 	if r.aside {
-		errs = append(errs, writeFile(filepath.Join(at.Parent, "cgroup.procs"), "0"), removeTree(ctx, at.harnessDir(r.name)))
+		if err := writeFile(filepath.Join(at.Parent, "cgroup.procs"), "0"); !gone(err) { // else we were moved out of it
+			errs = append(errs, err)
+		}
+		errs = append(errs, removeTree(ctx, at.harnessDir(r.name)))
 		r.aside = false
 	}
 	return errors.Join(errs...)

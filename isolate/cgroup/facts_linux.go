@@ -30,11 +30,16 @@ var (
 // Facts says of what newer kernels offer, by name, whether the run's groups have it: "yes", or "no"
 // and what is done instead. It makes a group to look, and removes it.
 func (r *Run) Facts() (map[string]string, error) {
-	g, err := r.Create("try-facts", Limits{}, Memory)
+	const name, unknown = "try-facts", "the peak of a container's memory is not known"
+	facts := map[string]string{"memory_peak": "no (memory is not counted): " + unknown}
+	g, err := r.Create(name, Limits{}, Memory)
+	if err != nil { // memory cannot be handed down: limits will say so where they are asked for
+		facts["memory_peak"] = fmt.Sprintf("no (%v): %s", err, unknown)
+		g, err = r.Create(name, Limits{})
+	}
 	if err != nil {
 		return nil, err
 	}
-	facts := map[string]string{}
 	look := func(dir string, o offer) {
 		_, err := readFile(dir+"/"+o.file, nil) // some, as cgroup.kill, can only be written: that is another error
 		switch {
@@ -49,7 +54,6 @@ func (r *Run) Facts() (map[string]string, error) {
 	for _, o := range markerOffers {
 		look(g.places[0].dir, o)
 	}
-	facts["memory_peak"] = "no (memory is not counted): the peak of a container's memory is not known"
 	if at, err := r.host.Lookup(Memory); err == nil {
 		for _, p := range g.places {
 			if p.at == at {

@@ -16,6 +16,7 @@ import (
 	"plimsoll/hostcheck"
 	"plimsoll/isolate/cgroup"
 	"plimsoll/isolate/cgroup/scope"
+	"plimsoll/isolate/launch"
 	"plimsoll/profiles"
 	"plimsoll/runner"
 	"plimsoll/storagebench"
@@ -176,13 +177,17 @@ func (e *Executor) lacks(ctx context.Context) []runner.Lack {
 			break
 		}
 		if err := e.tryOverlay(d); err != nil {
-			lack(err.Error(), "choose another --dir, on ext4, xfs (ftype=1), btrfs or tmpfs", profiles.Exclusion{Storage: []string{"overlay"}, Dir: []string{d.level}})
+			fix := "choose another --dir, on ext4, xfs (ftype=1), btrfs or tmpfs"
+			if os.Getuid() != 0 && e.engine.Missing().Has(launch.UserOverlay) {
+				fix = "run with sudo, or use storage bind: before Linux 5.11 only root may mount an overlay"
+			}
+			lack(err.Error(), fix, profiles.Exclusion{Storage: []string{"overlay"}, Dir: []string{d.level}})
 		}
 	}
 	for _, d := range e.dirs {
 		for _, storage := range e.profile.Factors.Storage {
 			if err := e.pools.probe(ctx, d, storage); err != nil {
-				reason, fix := err.Error(), "choose another --dir"
+				reason, fix := err.Error(), ""
 				var missing *storagebench.Missing
 				if errors.As(err, &missing) {
 					reason, fix = missing.Reason, missing.Fix

@@ -27,7 +27,7 @@ type FileSystem struct {
 // as a new sparse file holds nothing. Reading writes nothing (noatime).
 var Ext4 = FileSystem{
 	Type:  "ext4",
-	Make:  []string{"-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"},
+	Make:  []string{"-q", "-F", "-b", "4096", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"},
 	Flags: unix.MS_NOATIME,
 	Data:  "noinit_itable",
 }

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"plimsoll/storagebench"
-	"plimsoll/storagebench/block"
 	"plimsoll/storagebench/image"
-	"plimsoll/storagebench/tree"
 )
 
 // need skips the test where the host lacks a capability, unless
@@ -29,66 +26,80 @@ func need(t *testing.T, capability string, has bool) {
 	t.Skipf("needs %s", capability)
 }
 
-type plain struct {
-	ground *block.Ground
-}
-
-func (p *plain) dir(id string) string { return filepath.Join(p.ground.Dir, id) }
-
-func (p *plain) Import(ctx context.Context, image storagebench.Image) error {
-	if err := os.Mkdir(p.dir("image"), 0o755); err != nil {
-		return err
-	}
-	for _, l := range image.Layers {
-		r, err := l.Open()
-		if err != nil {
-			return err
-		}
-		if err := tree.Unpack(ctx, p.dir("image"), r, tree.Apply); err != nil {
-			return err
-		}
-		r.Close()
-	}
-	return nil
-}
-func (p *plain) Clone(ctx context.Context, id string) (string, error) {
-	return p.dir(id), tree.Copy(ctx, p.dir(id), p.dir("image"), tree.Contents)
-}
-func (p *plain) Diff(ctx context.Context, id string) ([]storagebench.Change, error) {
-	return tree.Compare(ctx, p.dir("image"), p.dir(id))
-}
-func (p *plain) Remove(ctx context.Context, id string) error { return os.RemoveAll(p.dir(id)) }
-func (p *plain) Usage(ctx context.Context) (storagebench.Usage, error) {
-	u, err := p.ground.Usage()
-	return storagebench.Usage{Used: u.Used, Free: u.Free, Written: u.Written, Read: u.Read}, err
-}
-func (p *plain) Close() error { return p.ground.Close() }
-
-func open(t *testing.T, size int64) Target {
+// open opens a pool of a backend, empty, for as long as the test lasts.
+func open(t *testing.T, name string, size int64) Target {
 	t.Helper()
 	need(t, "root", os.Getuid() == 0)
-	g, err := block.NewGround(t.Context(), t.TempDir(), block.Ext4, size, "")
+	b, ok := storagebench.Find(name)
+	if !ok {
+		t.Fatalf("there is no backend %s", name)
+	}
+	pool, err := b.Open(t.Context(), t.TempDir(), storagebench.Options{Size: size})
+	var missing *storagebench.Missing
+	if errors.As(err, &missing) {
+		t.Log(missing)
+		need(t, name, false)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &plain{g}
 	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
+		if err := pool.Close(); err != nil {
+			t.Errorf("close: %v", err)
 		}
 	})
-	return Target{Pool: p, Info: storagebench.Info{Name: "plain", Kind: storagebench.Copy, Copies: storagebench.None}}
+	return Target{Pool: pool, Info: b.Info()}
 }
 
+// large is the size of a large file of the image.
 const large = 8 << 20
 
-func imported(t *testing.T) Target {
+// imported opens a pool of a backend that has a small image.
+func imported(t *testing.T, name string) Target {
 	t.Helper()
-	target := open(t, 1<<30)
-	if err := target.Pool.Import(t.Context(), image.Synthetic(image.Spec{Layers: 3, Files: 200, Size: 4 << 20, Large: []int64{large}})); err != nil {
+	target := open(t, name, 2<<30)
+	if err := target.Pool.Import(t.Context(), testImage); err != nil {
 		t.Fatal(err)
 	}
 	return target
 }
 
-var _ = errors.Is
+var testImage = image.Synthetic(image.Spec{Layers: 3, Files: 200, Size: 2 << 20, Large: []int64{large}})
+
+// everyBackend runs a test on each backend.
+func everyBackend(t *testing.T, test func(t *testing.T, name string)) {
+	for _, b := range storagebench.Backends() {
+		t.Run(b.Info().Name, func(t *testing.T) { test(t, b.Info().Name) })
+	}
+}
+
+// values are measurements by their metric, of which the last counts.
+func values(made []Measurement) map[string]float64 {
+	v := map[string]float64{}
+	for _, m := range made {
+		v[m.Metric] = m.Value
+	}
+	return v
+}
+
+// bent is a pool that answers otherwise than it should.
+type bent struct {
+	storagebench.Pool
+	clone func(ctx context.Context, id string) (string, error)
+	diff  func(found []storagebench.Change) []storagebench.Change
+}
+
+func (b bent) Clone(ctx context.Context, id string) (string, error) {
+	if b.clone != nil {
+		return b.clone(ctx, id)
+	}
+	return b.Pool.Clone(ctx, id)
+}
+
+func (b bent) Diff(ctx context.Context, id string) ([]storagebench.Change, error) {
+	found, err := b.Pool.Diff(ctx, id)
+	if b.diff != nil {
+		found = b.diff(found)
+	}
+	return found, err
+}

@@ -2,9 +2,7 @@ package tree
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path"
 	"slices"
@@ -48,7 +46,7 @@ func ComparePaths(ctx context.Context, base, clone string, candidates []string) 
 }
 
 func compare(c comparison, s selection) ([]Change, error) {
-	if err := c.entry("/", s, state{}); err != nil {
+	if err := c.entry("/", both, s, state{}); err != nil {
 		return nil, fmt.Errorf("compare %s with %s: %w", c.clone, c.base, err)
 	}
 	slices.SortFunc(c.changes, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
@@ -68,21 +66,35 @@ type state struct {
 	moved   bool // it may stand where another one stood: old files may be in new places
 }
 
+// sides says where a name is listed. Lists are believed rather than lstat: a
+// union in user space may find by name what it has hidden.
+type sides uint8
+
+const (
+	inBase sides = 1 << iota
+	inClone
+	both = inBase | inClone
+)
+
 func (c *comparison) add(at string, kind ChangeKind) {
 	c.changes = append(c.changes, Change{at, kind})
 }
 
-func (c *comparison) entry(at string, s selection, in state) error {
+func (c *comparison) entry(at string, listed sides, s selection, in state) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
-	was, err := lstat(c.base + at)
-	if err != nil {
-		return err
+	var was, is *unix.Stat_t
+	var err error
+	if listed&inBase != 0 {
+		if was, err = lstat(c.base + at); err != nil {
+			return err
+		}
 	}
-	is, err := lstat(c.clone + at)
-	if err != nil {
-		return err
+	if listed&inClone != 0 {
+		if is, err = lstat(c.clone + at); err != nil {
+			return err
+		}
 	}
 	switch {
 	case was == nil && is == nil:
@@ -92,13 +104,13 @@ func (c *comparison) entry(at string, s selection, in state) error {
 		return nil
 	case was == nil:
 		c.add(at, Added)
-		return c.below(at, is, nil, state{})
+		return c.below(at, inClone, is, nil, state{})
 	case was.Mode&unix.S_IFMT != is.Mode&unix.S_IFMT:
 		c.add(at, Modified)
 		if isType(was, unix.S_IFDIR) {
 			return nil
 		}
-		return c.below(at, is, nil, state{})
+		return c.below(at, inClone, is, nil, state{})
 	}
 	changed := c.since == nil || c.since.reached(is.Ctim)
 	if changed || in.moved {
@@ -111,45 +123,47 @@ func (c *comparison) entry(at string, s selection, in state) error {
 		}
 	}
 	moved := (in.moved || in.changed && changed) && was.Ino != is.Ino
-	return c.below(at, is, s, state{changed, moved})
+	return c.below(at, both, is, s, state{changed, moved})
 }
 
-// below goes on if there is a directory. In base there may be something else,
-// or nothing: then all that it holds is new.
-func (c *comparison) below(at string, is *unix.Stat_t, s selection, in state) error {
+// below goes on if there is a directory: in the clone alone if it is new.
+func (c *comparison) below(at string, listed sides, is *unix.Stat_t, s selection, in state) error {
 	if !isType(is, unix.S_IFDIR) {
 		return nil
 	}
-	names := slices.Collect(maps.Keys(s))
+	names := map[string]sides{}
+	for name := range s {
+		names[name] = both
+	}
 	if s == nil {
-		for _, dir := range []string{c.base + at, c.clone + at} {
-			more, err := readNames(dir)
-			if err != nil {
+		if listed&inBase != 0 {
+			if err := list(c.base+at, inBase, names); err != nil {
 				return err
 			}
-			names = append(names, more...)
+		}
+		if err := list(c.clone+at, inClone, names); err != nil {
+			return err
 		}
 	}
-	slices.Sort(names)
-	for _, name := range slices.Compact(names) {
-		if err := c.entry(path.Join(at, name), s[name], in); err != nil {
+	for name, listed := range names {
+		if err := c.entry(path.Join(at, name), listed, s[name], in); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// readNames gives none for what is no directory.
-func readNames(dir string) ([]string, error) {
+func list(dir string, side sides, names map[string]sides) error {
 	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return nil, nil
-	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
-	return f.Readdirnames(-1)
+	found, err := f.Readdirnames(-1)
+	for _, name := range found {
+		names[name] |= side
+	}
+	return err
 }
 
 // sameFile compares two files of one type: what storagebench.Change says can

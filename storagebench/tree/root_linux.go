@@ -15,7 +15,8 @@ import (
 // out (openat2(2), RESOLVE_IN_ROOT, Linux 5.6). Names are relative and clean;
 // "" is the root itself.
 type root struct {
-	fd int
+	fd   int
+	made []string // directories that mkdirs has made
 
 	// The parent of the last name: archives are in the order of directories.
 	parentName string
@@ -105,6 +106,7 @@ func (r *root) mkdirs(name string) error {
 	if err := unix.Mkdirat(fd, base, 0o755); err != nil {
 		return &os.PathError{Op: "mkdir", Path: dir, Err: err}
 	}
+	r.made = append(r.made, dir)
 	return unix.Fchmodat(fd, base, 0o755, 0) // whatever the umask is
 }
 

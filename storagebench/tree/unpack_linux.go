@@ -3,6 +3,7 @@ package tree
 import (
 	"archive/tar"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,8 +20,11 @@ import (
 // meanwhile. The archive is read to its end. An error leaves what was unpacked
 // so far.
 //
+// A directory that the archive needs and does not list is as in the layers
+// below, of which the topmost is named first; without one it has mode 0755.
+//
 // Without root all files belong to the caller, whatever the archive says.
-func Unpack(ctx context.Context, dir string, layer io.Reader, w Whiteouts) error {
+func Unpack(ctx context.Context, dir string, layer io.Reader, w Whiteouts, below ...string) error {
 	r, err := openRoot(dir)
 	if err != nil {
 		return err
@@ -47,7 +51,7 @@ func Unpack(ctx context.Context, dir string, layer io.Reader, w Whiteouts) error
 			return fmt.Errorf("unpack %q into %s: %w", header.Name, dir, err)
 		}
 	}
-	if err := u.finish(); err != nil {
+	if err := errors.Join(u.inherit(below), u.finish()); err != nil {
 		return fmt.Errorf("unpack into %s: %w", dir, err)
 	}
 	// What follows the archive's end belongs to the layer's digest.

@@ -45,8 +45,8 @@ func needSystemd(t *testing.T) {
 	t.Skip(err)
 }
 
-// helper enters a scope and makes a run in it, with a container that every controller limits
-// which it was given. It prints where its groups are, then what went wrong if
+// helper enters a scope and makes a run in it, with a container that is limited by each controller
+// that it was given. It prints where its groups are, then what went wrong if
 // anything did, and waits to be killed.
 func helper(name string) error {
 	if name == "contained" {

@@ -1,0 +1,133 @@
+package local
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moby/sys/mountinfo"
+
+	"plimsoll/profiles"
+	"plimsoll/runner"
+	"plimsoll/storagebench"
+)
+
+// TestBackendsAreThoseOfTheProfile: two lists of one thing, since profiles are
+// read where there is no Linux.
+func TestBackendsAreThoseOfTheProfile(t *testing.T) {
+	var built []profiles.Backend
+	for _, b := range storagebench.Backends() {
+		built = append(built, profiles.Backend{Name: b.Info().Name, Kind: string(b.Info().Kind)})
+	}
+	if !slices.Equal(built, profiles.Backends) {
+		t.Errorf("storagebench has %v, profiles %v", built, profiles.Backends)
+	}
+}
+
+// smallImage keeps pools quick to make.
+const smallImage = "{layers: [2], files: [60], size: [1MiB]}"
+
+func TestWorkloadsOnStorage(t *testing.T) {
+	e := open(t, profile(t, `
+rounds: 1
+factors:
+  workload: [import, provision, small_change, large_change, churn, diff, page_cache]
+  runtime: [bare]
+  storage: [overlay, btrfs, xfs-reflink, loop-ext4, vfs]
+pools: {size: 640MiB}
+workloads:
+  import: {params: `+smallImage+`}
+  provision: {params: `+smallImage+`}
+  small_change: {params: `+strings.Replace(smallImage, "}", ", changes: [10]}", 1)+`}
+  large_change: {params: {file: [8MiB]}}
+  churn: {params: `+strings.Replace(smallImage, "}", ", changes: [10]}", 1)+`}
+  diff: {params: `+strings.Replace(smallImage, "}", ", changes: [9]}", 1)+`}
+  page_cache: {params: {file: [8MiB]}}
+`))
+	need(t, "root", os.Getuid() == 0)
+	want := map[string][]string{
+		"import":       {"disk_per_image", "import"},
+		"provision":    {"delete", "disk_per_clone", "provision"},
+		"small_change": {"small_change", "small_change_again", "write_amplification"},
+		"large_change": {"large_change", "large_change_again", "write_amplification"},
+		"churn":        {"create", "rename", "unlink"},
+		"diff":         {"diff"},
+		"page_cache":   {"page_cache_per_clone"},
+	}
+	seen := map[string]bool{}
+	for key, o := range runAll(t, e) {
+		got := metrics(o)
+		for _, m := range want[key.Workload] {
+			if !slices.Contains(got, m) {
+				t.Errorf("%s: no %s in %v", key, m, got)
+			}
+		}
+		seen[key.Storage] = true
+	}
+	for _, storage := range []string{"overlay", "btrfs", "xfs-reflink", "loop-ext4", "vfs"} {
+		need(t, storage, seen[storage])
+	}
+}
+
+// TestContainersOnStorage starts containers on clones of pools, and commits
+// what changed in them.
+func TestContainersOnStorage(t *testing.T) {
+	e := open(t, profile(t, `
+rounds: 1
+factors:
+  workload: [startup, lifecycle, io]
+  runtime: [isolate]
+  storage: [overlay-metacopy, btrfs, xfs-reflink, loop-xfs, vfs]
+  fleet: [3]
+pools: {size: 640MiB}
+workloads:
+  io: {params: {part: [fsync], size: [64KiB], duration: [2ms]}}
+  lifecycle: {params: {changes: [5]}}
+`))
+	need(t, "root", os.Getuid() == 0)
+	committed := 0
+	for key, o := range runAll(t, e) {
+		if key.Workload == "lifecycle" && slices.Contains(metrics(o), "commit") {
+			committed++
+		}
+	}
+	if committed == 0 {
+		t.Error("no storage could commit what changed in a container")
+	}
+	if left, _ := filepath.Glob(e.dirs[0].base + "/trial-*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestPoolThatCannotBeBuilt fails its trials with the reason, and no others.
+func TestPoolThatCannotBeBuilt(t *testing.T) {
+	e := open(t, profile(t, `
+rounds: 1
+factors: {workload: [provision], runtime: [bare], storage: [btrfs, vfs]}
+pools: {size: 640MiB}
+workloads: {provision: {params: `+smallImage+`}}
+`))
+	need(t, "root", os.Getuid() == 0)
+	e.pools.profile.Image = "dir:/nonexistent"
+	for _, storage := range []string{"vfs", "btrfs"} {
+		key := runner.Key{Workload: "provision", Runtime: "bare", Storage: storage, Dir: e.dirs[0].level}
+		o, err := e.Run(t.Context(), runner.Trial{Key: key})
+		if err != nil || o.Failure != nil {
+			t.Fatalf("%s: %v, %+v", storage, err, o.Failure) // the image of the profile is synthetic
+		}
+	}
+	e.profile.Pools.Image = "dir:/nonexistent"
+	o, err := e.Run(t.Context(), runner.Trial{Key: runner.Key{Workload: "provision", Runtime: "bare", Storage: "vfs", Dir: e.dirs[0].level}})
+	if err != nil || o.Failure == nil || !strings.Contains(o.Failure.Error, "/nonexistent") {
+		t.Errorf("%v, %+v", err, o.Failure)
+	}
+	below, err := mountinfo.GetMounts(mountinfo.PrefixFilter(e.dirs[0].base))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(below) == 0 {
+		t.Error("the pools that could be built are gone too")
+	}
+}

@@ -1,0 +1,70 @@
+package operation
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func try(t *testing.T, name string, bare bool) (departs []string) {
+	t.Helper()
+	target := open(t, name, QuirkPoolSize)
+	target.Bare = bare
+	findings, err := Try(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		if f.Found != "" {
+			t.Logf("%s: %s", f.Name, f.Found)
+			departs = append(departs, f.Name)
+		}
+	}
+	return departs
+}
+
+// A plain directory on ext4 is what the others are held against.
+func TestPlainDirectoryHasNoQuirks(t *testing.T) {
+	for _, bare := range []bool{true, false} {
+		if departs := try(t, "vfs", bare); len(departs) > 0 {
+			t.Errorf("bare=%v: %v", bare, departs)
+		}
+	}
+}
+
+// What overlayfs.rst says of itself: "Non-standard behavior" (b), "Renaming
+// directories" and "Index" (where redirect_dir and index are off, as they are
+// by default), "NFS export" (off), and "Upper and lower": an overlay is not
+// valid as an upper directory.
+func TestOverlayHasItsQuirks(t *testing.T) {
+	departs := try(t, "overlay", false)
+	for _, name := range []string{"shared_mapping", "hard_links", "rename_directory", "file_handles", "nested_overlay"} {
+		if !slices.Contains(departs, name) {
+			t.Errorf("%s holds, and should not", name)
+		}
+	}
+	for _, name := range departs {
+		switch name {
+		case "shared_mapping", "hard_links", "rename_directory", "file_handles", "nested_overlay":
+		case "unnamed_file": // since Linux 6.3
+		default:
+			t.Errorf("%s does not hold, and should", name)
+		}
+	}
+}
+
+func TestQuirksWantASmallPool(t *testing.T) {
+	if _, err := Quirks(t.Context(), open(t, "vfs", 4<<30)); err == nil || !strings.Contains(err.Error(), "too much to fill up") {
+		t.Error(err)
+	}
+}
+
+// What other backends do is theirs; that it can be found out is ours.
+func TestQuirksAreFound(t *testing.T) {
+	everyBackend(t, func(t *testing.T, name string) {
+		if name == "vfs" || name == "overlay" {
+			return // in tests of their own
+		}
+		try(t, name, false)
+	})
+}
