@@ -43,7 +43,7 @@ func (DMThin) Open(ctx context.Context, dir string, o Options) (Pool, error) {
 	}
 	device, err := o.thinDevice(ctx, dir)
 	if err != nil {
-		return nil, errors.Join(err, control.Close())
+		return nil, errors.Join(missing("dm-thin", err), control.Close())
 	}
 	p := newThinPool(dir, device, v)
 	if err := v.build(device); err != nil {

@@ -51,7 +51,7 @@ func (LVMThin) Open(ctx context.Context, dir string, o Options) (Pool, error) {
 	}
 	device, err := o.thinDevice(ctx, dir)
 	if err != nil {
-		return nil, errors.Join(err, control.Close())
+		return nil, errors.Join(missing("lvm-thin", err), control.Close())
 	}
 	v.config, v.device = lvmConfig(device.Path), device
 	p := newThinPool(dir, device, v)

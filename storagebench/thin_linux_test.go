@@ -276,24 +276,24 @@ func TestThinFull(t *testing.T) {
 				break
 			}
 		}
-		// A file system on a thin volume finds out when it writes back.
-		if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EIO) {
-			t.Errorf("140 MiB on 128: %v, want ENOSPC or EIO", err)
+		// A file system on a thin volume finds out when it writes back, and then
+		// ext4 may have given up already.
+		if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EROFS) {
+			t.Errorf("140 MiB on 128: %v, want ENOSPC, EIO or EROFS", err)
 		}
 		if u, err := p.Usage(t.Context()); !errors.Is(err, unix.ENOSPC) && u.Free > 0 {
 			t.Errorf("usage %+v, %v, want it to say that the pool is full", u, err)
 		}
-		_, err = p.Clone(t.Context(), "late")
-		if err != nil && !errors.Is(err, unix.ENOSPC) {
+		made := []string{"a", "b"}
+		if _, err = p.Clone(t.Context(), "late"); err == nil {
+			made = append(made, "late")
+		} else if !errors.Is(err, unix.ENOSPC) {
 			t.Errorf("clone in a full pool: %v, want ENOSPC", err)
 		}
-		for _, id := range []string{"a", "b"} {
+		for _, id := range made {
 			if err := p.Remove(t.Context(), id); err != nil {
 				t.Error(err)
 			}
-		}
-		if err == nil {
-			err = p.Remove(t.Context(), "late")
 		}
 		// What they had used is free again.
 		root, err := p.Clone(t.Context(), "after")
