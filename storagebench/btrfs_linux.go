@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -100,6 +99,9 @@ func (p *btrfsPool) Import(ctx context.Context, image Image) error {
 }
 
 func (p *btrfsPool) Clone(ctx context.Context, id string) (string, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
 	return p.clone(id), btrfs.Snapshot(p.clone(id), p.image, false)
 }
 
@@ -107,6 +109,9 @@ func (p *btrfsPool) Clone(ctx context.Context, id string) (string, error) {
 // of both. What nested subvolumes hold, which a clone's user may make, is in no
 // snapshot.
 func (p *btrfsPool) Diff(ctx context.Context, id string) (changes []Change, err error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
 	frozen := filepath.Join(p.ground.Dir, "diff-"+id)
 	if err := btrfs.Snapshot(frozen, p.clone(id), true); err != nil {
 		return nil, err
@@ -136,11 +141,10 @@ func compareCandidates(ctx context.Context, image, clone string, candidates []st
 }
 
 func (p *btrfsPool) Remove(ctx context.Context, id string) error {
-	err := p.destroy(p.clone(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no clone %s: %w", id, err)
+	if err := checkID(id); err != nil {
+		return err
 	}
-	return err
+	return p.destroy(p.clone(id))
 }
 
 func (p *btrfsPool) destroy(path string) error {

@@ -3,7 +3,6 @@ package storagebench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -63,16 +62,4 @@ func missing(backend string, err error) error {
 func usage(g *block.Ground) (Usage, error) {
 	u, err := g.Usage()
 	return Usage{Used: u.Used, Free: u.Free, Written: u.Written, Read: u.Read}, err
-}
-
-func syncfs(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := unix.Syncfs(int(f.Fd())); err != nil {
-		return fmt.Errorf("syncfs %s: %w", dir, err)
-	}
-	return nil
 }

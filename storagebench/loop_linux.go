@@ -65,17 +65,47 @@ func (b Loop) Open(ctx context.Context, dir string, o Options) (Pool, error) {
 	if err != nil {
 		return nil, missing(b.name, err)
 	}
-	p := &loopPool{backend: b, ground: g, size: o.size() / 2, share: reflink, clones: map[string]*block.Device{}}
+	p := &loopPool{backend: b, ground: g, share: reflink, clones: map[string]*block.Device{}}
 	if canReflink(g.Dir) != nil {
 		p.share = tree.Contents
 	}
+	if err := p.makeImage(ctx, o.size()/2); err != nil {
+		return nil, errors.Join(missing(b.name, err), p.Close())
+	}
 	return p, nil
+}
+
+// makeImage makes the image's file system, empty: what that takes counts as
+// little as the ground's does. It is smaller than the ground, so that a clone
+// that is filled finds itself full, and not a device that does not write.
+func (p *loopPool) makeImage(ctx context.Context, size int64) error {
+	var err error
+	if p.image, err = block.Loop(ctx, p.file("image"), size); err != nil {
+		return err
+	}
+	if err := block.Mkfs(ctx, p.backend.fs.Type, p.image.Path, p.backend.fs.Make...); err != nil {
+		return err
+	}
+	if err := os.Mkdir(p.root("image"), 0o755); err != nil {
+		return err
+	}
+	if err := p.mountImage(0); err != nil {
+		return err
+	}
+	u, err := p.Usage(ctx)
+	p.empty = u.Used
+	return err
+}
+
+func (p *loopPool) mountImage(flags uintptr) error {
+	fs := p.backend.fs
+	return block.Mount(p.image.Path, p.root("image"), fs.Type, fs.Flags|flags, fs.Data)
 }
 
 type loopPool struct {
 	backend Loop
 	ground  *block.Ground
-	size    int64 // of the image's file system: less than there is, so that one clone fills itself first
+	empty   int64 // bytes that an image without files takes
 	share   func(to, from *os.File, size int64) error
 	since   tree.Mark // the image is as it will stay
 
@@ -89,44 +119,35 @@ type loopPool struct {
 func (p *loopPool) root(name string) string { return filepath.Join(p.ground.Dir, name) }
 func (p *loopPool) file(name string) string { return p.root(name) + ".img" }
 
+// Import unmounts the image, as clones are copies of what is on its device: all
+// of it, and at rest. For comparisons it is mounted again, and is not written to.
 func (p *loopPool) Import(ctx context.Context, image Image) error {
-	const name = "image"
-	fs := p.backend.fs
+	if err := image.unpack(ctx, p.root("image")); err != nil {
+		return err
+	}
 	var err error
-	if p.image, err = block.Loop(ctx, p.file(name), p.size); err != nil {
-		return err
-	}
-	if err := block.Mkfs(ctx, fs.Type, p.image.Path, fs.Make...); err != nil {
-		return err
-	}
-	if err := os.Mkdir(p.root(name), 0o755); err != nil {
-		return err
-	}
-	if err := block.Mount(p.image.Path, p.root(name), fs.Type, fs.Flags, fs.Data); err != nil {
-		return err
-	}
-	if err := image.unpack(ctx, p.root(name)); err != nil {
-		return err
-	}
 	if p.since, err = tree.Now(); err != nil {
 		return err
 	}
-	// Clones are copies of what is on the device: all of it, and at rest. The
-	// image stays mounted for comparisons, and may not write.
-	if err := block.Unmount(p.root(name)); err != nil {
+	if err := block.Unmount(p.root("image")); err != nil {
 		return err
 	}
-	return block.Mount(p.image.Path, p.root(name), fs.Type, fs.Flags|unix.MS_RDONLY, fs.Data)
+	return p.mountImage(unix.MS_RDONLY)
 }
 
 func (p *loopPool) Clone(ctx context.Context, id string) (string, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
 	name := "clone-" + id
 	p.mu.Lock()
 	_, taken := p.clones[id]
-	p.clones[id] = nil
+	if !taken {
+		p.clones[id] = nil // until it is there
+	}
 	p.mu.Unlock()
 	if taken {
-		return "", fmt.Errorf("clone %s is there already", id)
+		return "", fmt.Errorf("clone %q is there already", id)
 	}
 	d, err := p.attach(ctx, name)
 	if err != nil {
@@ -169,7 +190,11 @@ func (p *loopPool) copyImage(file string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.share(to, from, p.size), to.Close())
+	info, err := from.Stat()
+	if err == nil {
+		err = p.share(to, from, info.Size())
+	}
+	return errors.Join(err, to.Close())
 }
 
 // discard takes away a clone, or what there is of one.
@@ -187,6 +212,12 @@ func (p *loopPool) discard(name string, d *block.Device) error {
 }
 
 func (p *loopPool) Diff(ctx context.Context, id string) ([]Change, error) {
+	p.mu.Lock()
+	_, ok := p.clones[id]
+	p.mu.Unlock()
+	if !ok {
+		return nil, fmt.Errorf("no clone %q", id)
+	}
 	return tree.CompareSince(ctx, p.root("image"), p.root("clone-"+id), p.since)
 }
 
@@ -199,7 +230,7 @@ func (p *loopPool) Remove(ctx context.Context, id string) error {
 	}
 	p.mu.Unlock()
 	if d == nil {
-		return fmt.Errorf("no clone %s", id)
+		return fmt.Errorf("no clone %q", id)
 	}
 	return p.discard("clone-"+id, d)
 }
@@ -210,13 +241,19 @@ func (p *loopPool) Remove(ctx context.Context, id string) error {
 func (p *loopPool) Usage(context.Context) (Usage, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	names := []string{"image"}
 	for id := range p.clones {
-		if err := block.Sync(p.root("clone-" + id)); err != nil {
+		names = append(names, "clone-"+id)
+	}
+	for _, name := range names {
+		if err := block.Sync(p.root(name)); err != nil {
 			return Usage{}, err
 		}
 	}
 	p.removed = slices.DeleteFunc(p.removed, func(d *block.Device) bool { return d.Close() == nil })
-	return usage(p.ground)
+	u, err := usage(p.ground)
+	u.Used -= p.empty
+	return u, err
 }
 
 func (p *loopPool) Close() error {

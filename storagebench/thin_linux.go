@@ -104,7 +104,7 @@ func (p *thinPool) with(ctx context.Context, volume, device string, flags uintpt
 	if err == nil {
 		err = do(dir)
 		if err == nil {
-			err = syncfs(dir) // unmounting does not say what could not be written
+			err = block.Sync(dir) // unmounting does not say what could not be written
 		}
 		err = errors.Join(err, block.Unmount(dir))
 	}
@@ -217,7 +217,7 @@ func (p *thinPool) Usage(ctx context.Context) (Usage, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, root := range p.clones {
-		if err := syncfs(root); err != nil {
+		if err := block.Sync(root); err != nil {
 			return Usage{}, p.explain(err)
 		}
 	}

@@ -188,7 +188,7 @@ func (p *union) Usage(context.Context) (Usage, error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for root := range p.unmounts {
-			if err := syncfs(root); err != nil {
+			if err := block.Sync(root); err != nil {
 				return Usage{}, err
 			}
 		}

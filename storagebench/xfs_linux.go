@@ -103,6 +103,9 @@ func (p *reflinkPool) Import(ctx context.Context, image Image) error {
 }
 
 func (p *reflinkPool) Clone(ctx context.Context, id string) (string, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
 	if err := os.Mkdir(p.clone(id), 0o700); err != nil {
 		return "", err
 	}
@@ -121,7 +124,7 @@ func (p *reflinkPool) Diff(ctx context.Context, id string) ([]Change, error) {
 	since, ok := p.since[id]
 	p.mu.Unlock()
 	if !ok {
-		return nil, fmt.Errorf("no clone %s", id)
+		return nil, fmt.Errorf("no clone %q", id)
 	}
 	return tree.CompareSince(ctx, p.image(), p.clone(id), since)
 }
@@ -132,7 +135,7 @@ func (p *reflinkPool) Remove(ctx context.Context, id string) error {
 	delete(p.since, id)
 	p.mu.Unlock()
 	if !ok {
-		return fmt.Errorf("no clone %s", id)
+		return fmt.Errorf("no clone %q", id)
 	}
 	return os.RemoveAll(p.clone(id))
 }

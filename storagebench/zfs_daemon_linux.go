@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"plimsoll/storagebench/block"
 )
 
@@ -68,9 +70,33 @@ func startZFS(ctx context.Context, dir string) (*zfsDaemon, error) {
 		close(d.ended)
 	}()
 	if err := d.ready(ctx); err != nil {
-		return nil, errors.Join(err, d.stop(ctx, ""))
+		d.stop(ctx, "")
+		return nil, err
 	}
 	return d, nil
+}
+
+// lockZFSFuse makes sure that one pool of ours at a time is in zfs-fuse, of
+// this and of all other processes. The lock goes with the file, flock(2).
+func lockZFSFuse(ctx context.Context) (*os.File, error) {
+	const dir = "/run/zfs" // where the socket is
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for end := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if err = errors.Join(err, ctx.Err()); ctx.Err() != nil || time.Now().After(end) {
+			f.Close()
+			return nil, fmt.Errorf("wait for another pool in zfs-fuse: lock %s: %w", dir, err)
+		}
+	}
 }
 
 func (d *zfsDaemon) ready(ctx context.Context) error {
@@ -93,19 +119,18 @@ func (d *zfsDaemon) ready(ctx context.Context) error {
 	}
 }
 
-// stop leaves a daemon that has pools besides ours; that ends with us.
-func (d *zfsDaemon) stop(ctx context.Context, ours string) error {
+// stop kills the daemon: there is nothing left that it could write back, and
+// asked to end it takes four seconds. One that has pools besides ours it leaves;
+// that ends with us.
+func (d *zfsDaemon) stop(ctx context.Context, ours string) bool {
+	os.Remove(d.log)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // it may wait for a device that is gone
+	defer cancel()
 	names, err := zpools(ctx)
-	others := slices.DeleteFunc(names, func(name string) bool { return name == ours })
-	if err == nil && len(others) > 0 {
-		return nil
+	if err == nil && slices.ContainsFunc(names, func(name string) bool { return name != ours }) {
+		return false
 	}
-	d.command.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-d.ended:
-	case <-time.After(3 * time.Second): // it may wait for a device that is gone
-		d.command.Process.Kill()
-		<-d.ended
-	}
-	return os.Remove(d.log)
+	d.command.Process.Kill()
+	<-d.ended
+	return true
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"plimsoll/storagebench/block"
 	"plimsoll/storagebench/tree"
@@ -56,12 +59,17 @@ func (b ZFS) Open(ctx context.Context, dir string, o Options) (_ Pool, err error
 			return nil, missing("zfs", err)
 		}
 	}
-	p := &zfsPool{dir: dir, name: fmt.Sprintf("%s-%s", o.name(), strings.ToLower(rand.Text()[:8]))}
+	p := &zfsPool{dir: dir, clones: map[string]string{}, name: fmt.Sprintf("%s-%s", o.name(), strings.ToLower(rand.Text()[:8]))}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
 		}
 	}()
+	if isZFSFuse() {
+		if p.lock, err = lockZFSFuse(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if p.daemon, err = startZFS(ctx, dir); err != nil {
 		return nil, missing("zfs", err)
 	}
@@ -100,28 +108,54 @@ func (o Options) name() string {
 type zfsPool struct {
 	dir    string
 	name   string
+	lock   *os.File   // nil with OpenZFS
 	daemon *zfsDaemon // nil where it is not ours, or in the kernel
 	device *block.Device
 	empty  int64
 	since  tree.Mark // the image is as it will stay
 
+	// zfs-fuse 0.7.0 does one thing at a time: when it mounts several at once it
+	// forgets to answer some, and whoever looks at those waits for ever.
+	one sync.Mutex
+
 	mu      sync.Mutex
-	clones  []string
-	removed []string // which were in use
+	count   int
+	clones  map[string]string // by id, what dataset and directory are called
+	removed []string          // likewise, what was in use
 }
 
 func (p *zfsPool) dataset(name string) string { return p.name + "/" + name }
 func (p *zfsPool) root(name string) string    { return filepath.Join(p.dir, name) }
 
+// alone is a moment in which nothing is mounted or unmounted, where that matters.
+func (p *zfsPool) alone() (over func()) {
+	if !isZFSFuse() {
+		return func() {}
+	}
+	p.one.Lock()
+	return p.one.Unlock
+}
+
+// mounted runs a command that mounts something at root. It is there when it
+// can be looked at.
+func (p *zfsPool) mounted(ctx context.Context, root string, args ...string) error {
+	defer p.alone()()
+	if _, err := block.Command(ctx, "zfs", args...); err != nil {
+		return err
+	}
+	_, err := os.Stat(root)
+	return err
+}
+
 func (p *zfsPool) Import(ctx context.Context, image Image) error {
-	const name = "image"
-	if _, err := block.Command(ctx, "zfs", "create", "-o", "mountpoint="+p.root(name), p.dataset(name)); err != nil {
+	root := p.root("image")
+	if err := p.mounted(ctx, root, "create", "-o", "mountpoint="+root, p.dataset("image")); err != nil {
 		return err
 	}
-	if err := image.unpack(ctx, p.root(name)); err != nil {
+	if err := image.unpack(ctx, root); err != nil {
 		return err
 	}
-	if _, err := block.Command(ctx, "zfs", "snapshot", p.dataset(name)+"@base"); err != nil {
+	if _, err := block.Command(ctx, "zfs", "snapshot", p.dataset("image@base")); err != nil {
 		return err
 	}
 	var err error
@@ -129,25 +163,44 @@ func (p *zfsPool) Import(ctx context.Context, image Image) error {
 	return err
 }
 
+// Clone does not call dataset and directory by the id alone: what was removed
+// in use may still be there.
 func (p *zfsPool) Clone(ctx context.Context, id string) (string, error) {
-	name := "clone-" + id
-	_, err := block.Command(ctx, "zfs", "clone", "-o", "mountpoint="+p.root(name), p.dataset("image@base"), p.dataset(name))
-	if err != nil {
+	if err := checkID(id); err != nil {
 		return "", err
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.clones = append(p.clones, id)
-	return p.root(name), nil
+	_, taken := p.clones[id]
+	p.count++
+	name := fmt.Sprintf("clone-%s-%d", id, p.count)
+	if !taken {
+		p.clones[id] = name
+	}
+	p.mu.Unlock()
+	if taken {
+		return "", fmt.Errorf("clone %q is there already", id)
+	}
+	root := p.root(name)
+	err := p.mounted(ctx, root, "clone", "-o", "mountpoint="+root, p.dataset("image@base"), p.dataset(name))
+	if err != nil {
+		return "", errors.Join(err, p.Remove(context.WithoutCancel(ctx), id))
+	}
+	return root, nil
 }
 
 // Diff walks with zfs-fuse, which has no "zfs diff".
 func (p *zfsPool) Diff(ctx context.Context, id string) ([]Change, error) {
-	image, root := p.root("image"), p.root("clone-"+id)
+	p.mu.Lock()
+	name := p.clones[id]
+	p.mu.Unlock()
+	if name == "" {
+		return nil, fmt.Errorf("no clone %q", id)
+	}
+	image, root := p.root("image"), p.root(name)
 	if isZFSFuse() {
 		return tree.CompareSince(ctx, image, root, p.since)
 	}
-	out, err := block.Command(ctx, "zfs", "diff", "-H", p.dataset("image@base"), p.dataset("clone-"+id))
+	out, err := block.Command(ctx, "zfs", "diff", "-H", p.dataset("image@base"), p.dataset(name))
 	if err != nil {
 		return nil, err
 	}
@@ -158,22 +211,16 @@ func (p *zfsPool) Diff(ctx context.Context, id string) ([]Change, error) {
 	return compareCandidates(ctx, image, root, candidates, p.since)
 }
 
+// Remove leaves a clone that is in use where it is, and tries again when the
+// pool is asked for its usage or is closed. Detached from its directory
+// (MNT_DETACH) it would be as busy, and zfs-fuse answers nobody after that.
 func (p *zfsPool) Remove(ctx context.Context, id string) error {
 	p.mu.Lock()
-	i := slices.Index(p.clones, id)
-	if i >= 0 {
-		p.clones = slices.Delete(p.clones, i, i+1)
-	}
+	name := p.clones[id]
+	delete(p.clones, id)
 	p.mu.Unlock()
-	if i < 0 {
-		return fmt.Errorf("no clone %s", id)
-	}
-	name := "clone-" + id
-	if err := block.Unmount(p.root(name)); err != nil {
-		return err
-	}
-	if err := os.Remove(p.root(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	if name == "" {
+		return fmt.Errorf("no clone %q", id)
 	}
 	err := p.destroy(ctx, name)
 	if isBusy(err) {
@@ -185,16 +232,30 @@ func (p *zfsPool) Remove(ctx context.Context, id string) error {
 	return err
 }
 
-// destroy waits for a while when a dataset is busy: zfs-fuse notices that one
-// is not mounted any more some milliseconds later.
+// destroy waits a moment for a dataset that is busy: zfs-fuse notices some
+// milliseconds later that it is not mounted any more. One that is not there is
+// no error.
 func (p *zfsPool) destroy(ctx context.Context, name string) error {
-	return whileBusy(ctx, time.Second, func() error {
+	defer p.alone()()
+	if err := unix.Unmount(p.root(name), 0); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("unmount %s: %w", p.root(name), err)
+	}
+	err := whileBusy(ctx, 500*time.Millisecond, func() error {
 		_, err := block.Command(ctx, "zfs", "destroy", "-R", p.dataset(name))
 		return err
 	})
+	if err != nil && !strings.Contains(err.Error(), "does not exist") {
+		return err
+	}
+	if err := os.Remove(p.root(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
-func isBusy(err error) bool { return err != nil && strings.Contains(err.Error(), "busy") }
+func isBusy(err error) bool {
+	return errors.Is(err, unix.EBUSY) || err != nil && strings.Contains(err.Error(), "busy")
+}
 
 func whileBusy(ctx context.Context, most time.Duration, try func() error) error {
 	for end := time.Now().Add(most); ; time.Sleep(5 * time.Millisecond) {
@@ -208,8 +269,8 @@ func whileBusy(ctx context.Context, most time.Duration, try func() error) error 
 func (p *zfsPool) Usage(ctx context.Context) (Usage, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, id := range p.clones {
-		if err := block.Sync(p.root("clone-" + id)); err != nil {
+	for _, name := range p.clones {
+		if err := block.Sync(p.root(name)); err != nil {
 			return Usage{}, err
 		}
 	}
@@ -243,34 +304,27 @@ func (p *zfsPool) space(ctx context.Context) (used, free int64, err error) {
 	return used, free, nil
 }
 
-// Close ends a daemon of ours in any case, and with it all that is in it.
+// Close ends a daemon of ours, and with it the pool, in whatever state it is.
 func (p *zfsPool) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var errs []error
-	names := []string{"image"}
-	for _, id := range p.clones {
-		names = append(names, "clone-"+id)
-	}
-	for _, name := range names {
+	for _, name := range slices.Concat([]string{"image"}, slices.Collect(maps.Values(p.clones)), p.removed) {
 		errs = append(errs, block.Unmount(p.root(name)))
-	}
-	errs = append(errs, destroyZpool(ctx, p.name))
-	if p.daemon != nil {
-		errs = append(errs, p.daemon.stop(ctx, p.name))
-		p.daemon = nil
-	}
-	for _, name := range names {
 		if err := os.Remove(p.root(name)); !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
+	p.clones, p.removed = map[string]string{}, nil
+	if p.daemon == nil || !p.daemon.stop(ctx, p.name) {
+		errs = append(errs, destroyZpool(ctx, p.name))
+	}
 	if p.device != nil {
 		errs = append(errs, p.device.Close())
 	}
-	p.clones, p.removed = nil, nil
+	p.lock.Close() // os.ErrInvalid where there is none
 	return errors.Join(errs...)
 }
 

@@ -188,7 +188,7 @@ func (e *exercise) forge() error {
 	content[at] ^= 0x55
 	n.content = string(content)
 	var st unix.Stat_t
-	return first(unix.Lstat(e.file(name), &st), writeAt(e.file(name), string(content[at]), int64(at)),
+	return first(unix.Lstat(e.file(name), &st), writeAt(e.file(name), string(content[at:at+1]), int64(at)),
 		unix.UtimesNanoAt(unix.AT_FDCWD, e.file(name), []unix.Timespec{st.Atim, st.Mtim}, unix.AT_SYMLINK_NOFOLLOW))
 }
 

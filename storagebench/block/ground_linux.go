@@ -24,10 +24,12 @@ type FileSystem struct {
 // Its tables are not written before they are needed, neither at making (200 MB
 // for 8 GiB) nor in the background afterwards (noinit_itable), which counters
 // would count; no block is kept for root; and nothing is discarded at making,
-// as a new sparse file holds nothing. Reading writes nothing (noatime).
+// as a new sparse file holds nothing. Blocks are of 4 KiB in small ones too:
+// smaller are none that a device with sectors of 4 KiB could have. Reading
+// writes nothing (noatime).
 var Ext4 = FileSystem{
 	Type:  "ext4",
-	Make:  []string{"-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"},
+	Make:  []string{"-q", "-F", "-b", "4096", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"},
 	Flags: unix.MS_NOATIME,
 	Data:  "noinit_itable",
 }
