@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"plimsoll/storagebench"
 )
 
 func try(t *testing.T, name string, bare bool) (departs []string) {
@@ -59,12 +61,17 @@ func TestQuirksWantASmallPool(t *testing.T) {
 	}
 }
 
-// What other backends do is theirs; that it can be found out is ours.
+// Clones on snapshots and devices are file systems as any other. What unions
+// and ZFS do otherwise is theirs; that it can be found out is ours.
 func TestQuirksAreFound(t *testing.T) {
 	everyBackend(t, func(t *testing.T, name string) {
 		if name == "vfs" || name == "overlay" {
 			return // in tests of their own
 		}
-		try(t, name, false)
+		b, _ := storagebench.Find(name)
+		departs := try(t, name, false)
+		if kind := b.Info().Kind; len(departs) > 0 && kind != storagebench.Union && name != "zfs" {
+			t.Errorf("%v", departs)
+		}
 	})
 }

@@ -75,23 +75,25 @@ func inodesExhausted(ctx context.Context, s scene) error {
 	if st.Files == 0 || st.Files > manyInodes {
 		return nil
 	}
-	if err := os.Mkdir(s.path("many"), 0o755); err != nil {
-		return err
-	}
-	dir, err := os.Open(s.path("many"))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	made := 0
-	for ; err == nil; made++ {
-		if made > manyInodes {
-			return fmt.Errorf("%d files were made where statfs says that there is room for %d", made, st.Ffree)
+	var made []string
+	var err error
+	for dir := ""; err == nil; {
+		if len(made) > manyInodes {
+			return fmt.Errorf("%d files were made where statfs says that there is room for %d", len(made), st.Ffree)
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err = unix.Mknodat(int(dir.Fd()), strconv.Itoa(made), unix.S_IFREG|0o600, 0)
+		if len(made)%100 == 0 { // some get slow with many files in one directory
+			dir = s.path(fmt.Sprintf("many-%d", len(made)))
+			if err = os.Mkdir(dir, 0o755); err != nil {
+				break
+			}
+		}
+		name := filepath.Join(dir, strconv.Itoa(len(made)))
+		if err = unix.Mknod(name, unix.S_IFREG|0o600, 0); err == nil {
+			made = append(made, name)
+		}
 	}
 	if !errors.Is(err, unix.ENOSPC) {
 		return fmt.Errorf("without inodes: %w", err)
@@ -99,9 +101,9 @@ func inodesExhausted(ctx context.Context, s scene) error {
 	if err := os.Remove(s.file()); err != nil {
 		return fmt.Errorf("without inodes a file of the image cannot be removed: %w", err)
 	}
-	for i := range min(1000, made-1) { // the others go with the clone
-		if err := unix.Unlinkat(int(dir.Fd()), strconv.Itoa(i), 0); err != nil {
-			return fmt.Errorf("remove file %d of %d: %w", i, made, err)
+	for _, name := range made[:min(1000, len(made))] { // the others go with the clone
+		if err := unix.Unlink(name); err != nil {
+			return fmt.Errorf("remove one of %d files: %w", len(made), err)
 		}
 	}
 	return s.worksAgain(ctx)
@@ -175,19 +177,25 @@ func fill(ctx context.Context, path string, most int64) error {
 	return fmt.Errorf("%d bytes fit in", most)
 }
 
-// worksAgain says whether the clone and another can be written to, a while
-// after something was removed: some file systems free it later.
+// patience is how long what was removed may take to become free: btrfs gives
+// an emptied block group back when its cleaner comes by, every 30 s (commit in
+// btrfs(5)).
+const patience = 40 * time.Second
+
+// worksAgain says whether the clone and another can be written to, once
+// something was removed.
 func (s scene) worksAgain(ctx context.Context) (err error) {
-	for range 20 {
+	for end := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
 		if _, err = s.target.Pool.Usage(ctx); err == nil {
 			err = errors.Join(rewrite(s.path("again")), rewrite(filepath.Join(s.other, "again")))
 		}
-		if err == nil || ctx.Err() != nil {
+		switch {
+		case err == nil || ctx.Err() != nil:
 			return err
+		case time.Now().After(end):
+			return fmt.Errorf("%v after something was removed: %w", patience, err)
 		}
-		time.Sleep(200 * time.Millisecond)
 	}
-	return fmt.Errorf("once something was removed: %w", err)
 }
 
 // rewrite writes a file, and flushes it.
