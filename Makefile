@@ -32,7 +32,7 @@ test: tools
 RELEASE ?= bookworm
 CGROUP ?= v2
 VM_OUT ?= vm
-VM_PACKAGES ?= $(sort $(dir $(shell find ./isolate ./hostcheck ./storagebench ./runner/local -name '*_linux_test.go'))) ./cmd/checkconfig
+VM_PACKAGES ?= $(sort $(dir $(shell find ./isolate ./hostcheck ./runner/local -name '*_linux_test.go'))) ./cmd/checkconfig
 VM_PROGRAMS = newuidmap,newgidmap,setpriv,dmsetup,lvm,thin_check,mkfs.ext4,mkfs.xfs,mkfs.btrfs,fuse-overlayfs,fusermount3
 VM_REQUIRE ?= linux,root
 ifeq ($(RELEASE)-$(CGROUP),bookworm-v2)
