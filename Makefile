@@ -24,13 +24,15 @@ test: tools
 
 # The kernel's tests on Debian's kernel with unified cgroups, in QEMU's software
 # emulation, as root and as an ordinary user. RELEASE=bullseye is 5.10,
-# trixie 6.12; CGROUP=v1 or hybrid mounts the hierarchies so.
+# trixie 6.12; CGROUP=v1 or hybrid mounts the hierarchies so; INIT=systemd makes
+# this host's systemd process 1, for the tests of what is delegated.
 RELEASE ?= bookworm
 CGROUP ?= v2
+INIT ?=
 test-vm:
 	@$(MAKE) --no-print-directory tools TOOLS="qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.ext4:e2fsprogs xz:xz-utils newuidmap:uidmap \
 		dmsetup:dmsetup lvm:lvm2 thin_check:thin-provisioning-tools mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs fuse-overlayfs:fuse-overlayfs"
-	$(GO) run ./internal/vmtest/cmd/vmtest run -release $(RELEASE) -cgroup $(CGROUP) -timeout 5m -kill-after 15m ./isolate/... ./hostcheck/... ./cmd/checkconfig
+	$(GO) run ./internal/vmtest/cmd/vmtest run -release $(RELEASE) -cgroup $(CGROUP) -init "$(INIT)" -timeout 5m -kill-after 15m ./isolate/... ./hostcheck/... ./runner/local ./cmd/checkconfig
 
 measure: tools
 	PLIMSOLL_MEASURE=1 $(GO) test -run 'Measure|Kill|Interrupt' -v -count=1 -p 1 -timeout 2h ./...

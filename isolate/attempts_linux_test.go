@@ -3,11 +3,13 @@ package isolate
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -26,9 +28,15 @@ var attempts = []struct {
 	{"unmount what hides a path", func() error { return unix.Unmount("/dev/shm", unix.MNT_DETACH) }, unix.EPERM},
 	{"make proc writable again", func() error { return unix.Mount("", "/proc", "", unix.MS_REMOUNT|unix.MS_BIND, "") }, unix.EPERM},
 	{"mount the cgroups", func() error { return unix.Mount("cgroup2", "/data", "cgroup2", 0, "") }, unix.EPERM},
+	{"mount cgroups that have a release agent", func() error { return unix.Mount("cgroup", "/data", "cgroup", 0, "memory") }, unix.EPERM},
+	{"mount the kernel's tracing", func() error { return unix.Mount("tracefs", "/data", "tracefs", 0, "") }, unix.EPERM},
+	{"copy a mount", call(unix.SYS_OPEN_TREE, atCurrent, str("/nowhere"), 0), unix.EPERM},
+	{"change a mount", call(unix.SYS_MOUNT_SETATTR, atCurrent, str("/nowhere"), 0, 0, 0), unix.EPERM},
 	{"pivot_root", call(unix.SYS_PIVOT_ROOT, str("/nowhere"), str("/nowhere")), unix.EPERM},
 
 	{"user namespace", func() error { return unshare(unix.CLONE_NEWUSER) }, unix.EPERM},
+	{"mount namespace", func() error { return unshare(unix.CLONE_NEWNS) }, unix.EPERM},
+	{"network namespace", func() error { return unshare(unix.CLONE_NEWNET) }, unix.EPERM},
 	{"cgroup namespace, as for a release agent (CVE-2022-0492)", func() error { return unshare(unix.CLONE_NEWUSER | unix.CLONE_NEWCGROUP) }, unix.EPERM},
 	{"user namespace by clone", call(unix.SYS_CLONE, unix.CLONE_NEWUSER|unix.CLONE_FS, 0), unix.EPERM}, // EINVAL if it comes through
 	{"user namespace by clone3", call(435 /* clone3 */, 0, 0), unix.ENOSYS},
@@ -37,32 +45,56 @@ var attempts = []struct {
 	{"read the harness's memory", func() error { return readMemory(harness()) }, unix.ESRCH},
 	{"signal the harness", func() error { return unix.Kill(harness(), 0) }, unix.ESRCH},
 	{"hold the harness", func() error { return opened(unix.PidfdOpen(harness(), 0)) }, unix.ESRCH},
+	{"attach to the harness", func() error { return seize(harness()) }, unix.ESRCH},
+	{"look into the harness's root", func() error { _, err := os.Stat(fmt.Sprintf("/proc/%d/root", harness())); return err }, unix.ENOENT},
+	{"connect to the harness's abstract socket", connectAbstract, unix.ECONNREFUSED},
+	{"signal a neighbour", func() error { return unix.Kill(fromEnvironment("PLIMSOLL_NEIGHBOUR"), 0) }, unix.ESRCH},
+	{"attach to a neighbour", func() error { return seize(fromEnvironment("PLIMSOLL_NEIGHBOUR")) }, unix.ESRCH},
 
 	{"open the kernel's log device", func() error { return openDevice(unix.S_IFCHR, unix.Mkdev(1, 11)) }, unix.EPERM},
+	{"open the host's memory", func() error { return openDevice(unix.S_IFCHR, unix.Mkdev(1, 1)) }, unix.EPERM},
 	{"open a disk", func() error { return openDevice(unix.S_IFBLK, disk()) }, unix.EPERM},
 
 	{"write /proc/sysrq-trigger", openToWrite("/proc/sysrq-trigger"), unix.EROFS},
 	{"write core_pattern", openToWrite("/proc/sys/kernel/core_pattern"), unix.EROFS},
 	{"write the path of modprobe", openToWrite("/proc/sys/kernel/modprobe"), unix.EROFS},
 	{"write an interrupt's affinity", openToWrite("/proc/irq/default_smp_affinity"), unix.EROFS},
+	{"write uevent_helper", openToWrite("/sys/kernel/uevent_helper"), unix.EROFS},
+	{"read the kernel's memory", readsNothing("/proc/kcore"), unix.ENODATA},
 	{"read the kernel's timers", readsNothing("/proc/timer_list"), unix.ENODATA},
 	{"read the kernel's interrupts", readsNothing("/proc/interrupts"), unix.ENODATA},
 	{"list the firmware", listsNothing("/sys/firmware"), unix.ENODATA},
 
 	{"session keyring", call(unix.SYS_KEYCTL, unix.KEYCTL_GET_KEYRING_ID, 0xfffffffe, 1), unix.EPERM}, // of the process
+	{"add a key", call(unix.SYS_ADD_KEY, 0, 0, 0, 0, 0), unix.EPERM},
+	{"request a key", call(unix.SYS_REQUEST_KEY, 0, 0, 0, 0), unix.EPERM},
+	{"userfaultfd", call(unix.SYS_USERFAULTFD, 0), unix.EPERM},
+	{"listen to file systems", call(unix.SYS_FANOTIFY_INIT, 0, 0), unix.EPERM},
+	{"read the kernel's log", call(unix.SYS_SYSLOG, 3 /* SYSLOG_ACTION_READ_ALL */, 0, 0), unix.EPERM},
 	{"bpf", call(unix.SYS_BPF, 99, 0, 0), unix.EPERM},
 	{"perf_event_open", call(unix.SYS_PERF_EVENT_OPEN, 0, 0, 0, 0, 0), unix.EPERM},
 	{"io_uring", call(unix.SYS_IO_URING_SETUP, 0, 0), unix.EPERM},
 	{"open a file by its handle", call(unix.SYS_OPEN_BY_HANDLE_AT, 99, 0, 0), unix.EPERM},
 	{"load a kernel", call(unix.SYS_KEXEC_LOAD, 0, 0, 0, 0xffff), unix.EPERM},
+	{"load a kernel from a file", call(unix.SYS_KEXEC_FILE_LOAD, 99, 99, 0, 0, 0xffff), unix.EPERM},
+	{"insert a module", call(unix.SYS_INIT_MODULE, 0, 0, 0), unix.EPERM},
+	{"remove a module", call(unix.SYS_DELETE_MODULE, str("nowhere"), 0), unix.EPERM},
 	{"load a module", call(unix.SYS_FINIT_MODULE, 99, 0, 0), unix.EPERM},
 	{"reboot", call(unix.SYS_REBOOT, 0, 0, 0), unix.EPERM}, // EINVAL: the magic numbers are missing
 	{"set the clock", call(unix.SYS_SETTIMEOFDAY, 0, 0), unix.EPERM},
+	{"set one clock", call(unix.SYS_CLOCK_SETTIME, unix.CLOCK_REALTIME, 0), unix.EPERM},
 	{"swap", call(unix.SYS_SWAPOFF, str("/nowhere")), unix.EPERM},
+	{"swap on", call(unix.SYS_SWAPON, str("/nowhere"), 0), unix.EPERM},
+	{"quota", call(unix.SYS_QUOTACTL, 0x800002<<8 /* Q_QUOTAON */, str("/nowhere"), 0, 0), unix.EPERM},
 	{"account", call(unix.SYS_ACCT, str("/nowhere")), unix.EPERM},
 	{"address space of exploits", call(unix.SYS_PERSONALITY, 0x0040000), unix.EPERM}, // ADDR_NO_RANDOMIZE
 	{"hypervisor's socket", call(unix.SYS_SOCKET, unix.AF_VSOCK, unix.SOCK_STREAM, 0), unix.EPERM},
 	{"a call of the future", call(2000), unix.ENOSYS},
+
+	{"a capability back", capabilityBack, unix.EPERM},
+	{"be spared when memory runs out", func() error { return os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0) }, unix.EACCES},
+	{"go before the host's processes", func() error { return unix.Setpriority(unix.PRIO_PROCESS, 0, -1) }, unix.EACCES},
+	{"raise a hard limit", raiseLimit, unix.EPERM},
 
 	{"chroot and climb", climb, unix.ENOENT},
 	{"the root of process 1", func() error { _, err := os.Stat("/proc/1/root" + os.Getenv("PLIMSOLL_MARKER")); return err }, unix.ENOENT},
@@ -72,7 +104,11 @@ var attempts = []struct {
 
 func init() {
 	acts["escape"] = func() error {
+		only := os.Getenv("PLIMSOLL_ONLY")
 		for _, a := range attempts {
+			if only != "" && !strings.Contains(only, "|"+a.name+"|") {
+				continue
+			}
 			result := "ok"
 			if err := a.try(); err != nil {
 				result = err.Error()
@@ -86,12 +122,11 @@ func init() {
 		return nil
 	}
 	acts["breed"] = breed
-	acts["peek"] = func() error {
-		f, err := os.OpenFile(os.Getenv("PLIMSOLL_TARGET"), os.O_RDWR, 0)
-		if err == nil {
-			f.Close()
-		}
-		return err
+	acts["peek"] = func() error { return peek(fromEnvironment("PLIMSOLL_TARGET")) }
+	acts["hunt"] = hunt
+	acts["type"] = func() error {
+		c := byte('x')
+		return call(unix.SYS_IOCTL, 0, unix.TIOCSTI, uintptr(unsafe.Pointer(&c)))()
 	}
 }
 
@@ -151,9 +186,79 @@ func enterNamespace() error {
 	return unix.Setns(fd, unix.CLONE_NEWUTS)
 }
 
-func harness() int {
-	pid, _ := strconv.Atoi(os.Getenv("PLIMSOLL_HARNESS"))
-	return pid
+func harness() int { return fromEnvironment("PLIMSOLL_HARNESS") }
+
+func fromEnvironment(name string) int {
+	n, _ := strconv.Atoi(os.Getenv(name))
+	return n
+}
+
+const atCurrent = ^uintptr(0) - 99 // AT_FDCWD
+
+// seize attaches to a process without stopping it, until this one ends.
+func seize(pid int) error {
+	return call(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(pid), 0, 0)()
+}
+
+// peek opens a process's memory, and attaches to it.
+func peek(pid int) error {
+	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", pid), os.O_RDWR, 0)
+	if err == nil {
+		f.Close()
+	}
+	if seizeErr := seize(pid); seizeErr != nil {
+		err = fmt.Errorf("%v, attach: %w", err, seizeErr)
+	}
+	return err
+}
+
+// hunt is a container's first process, and peeks into the next one that has
+// dropped its privileges.
+func hunt() error {
+	fmt.Println("ready")
+	for {
+		list, _ := filepath.Glob("/proc/[0-9]*/status")
+		for _, path := range list {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			b, _ := os.ReadFile(path)
+			if pid != os.Getpid() && strings.Contains(string(b), defaultPermitted) {
+				return peek(pid)
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// defaultPermitted is DockerDefault in proc_pid_status(5).
+const defaultPermitted = "\nCapPrm:\t00000000a80425fb\n"
+
+func connectAbstract() error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Connect(fd, &unix.SockaddrUnix{Name: os.Getenv("PLIMSOLL_SOCKET")})
+}
+
+// capabilityBack takes CAP_SYS_ADMIN, where it has not got it.
+func capabilityBack() error {
+	header, sets := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return err
+	}
+	sets[0].Permitted |= 1 << unix.CAP_SYS_ADMIN
+	sets[0].Effective |= 1 << unix.CAP_SYS_ADMIN
+	return unix.Capset(&header, &sets[0])
+}
+
+func raiseLimit() error {
+	const messageQueues = 12 // RLIMIT_MSGQUEUE
+	var now unix.Rlimit
+	if err := unix.Prlimit(0, messageQueues, nil, &now); err != nil {
+		return err
+	}
+	return unix.Prlimit(0, messageQueues, &unix.Rlimit{Cur: now.Cur, Max: now.Max + 1}, nil)
 }
 
 func disk() uint64 {
@@ -190,11 +295,15 @@ func opened(fd int, err error) error {
 
 func readsNothing(path string) func() error {
 	return func() error {
-		b, err := os.ReadFile(path)
-		if err == nil && len(b) == 0 {
-			err = unix.ENODATA
+		f, err := os.Open(path)
+		if err != nil {
+			return err
 		}
-		return err
+		defer f.Close()
+		if n, err := f.Read(make([]byte, 64)); n > 0 || err != io.EOF {
+			return err
+		}
+		return unix.ENODATA
 	}
 }
 

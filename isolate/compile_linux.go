@@ -49,7 +49,8 @@ func compile(p *launch.Program, s *Spec, files [3]int, join cgroup.Join, missing
 	}
 	c.Flags = uint64(s.Namespaces &^ later)
 
-	if s.Network != nil {
+	linked := s.Network != nil && s.Namespaces.Has(UserNS) // by the harness: see Attachment.Link
+	if s.Network != nil && !linked {
 		c.Lent = s.Network.Router
 	}
 	c.Descriptors(missing)
@@ -72,11 +73,18 @@ func compile(p *launch.Program, s *Spec, files [3]int, join cgroup.Join, missing
 	}
 	if s.Namespaces.Has(UserNS) {
 		c.IDMaps = &launch.IDMaps{UID: mapLines(s.UIDMap), GID: mapLines(s.GIDMap), DenySetgroups: s.DenySetgroups, Helpers: s.MapHelpers}
+		if linked {
+			c.IDMaps.Then = s.Network.Link
+		}
 		c.AwaitMaps()
 		c.become("user namespace root", User{})
 	}
-	if s.Network != nil {
-		c.network() // early, so that the port carries by the time of the execve
+	switch {
+	case linked:
+		c.AwaitThen("network link")
+		c.network(s.Network.Requests[1:])
+	case s.Network != nil:
+		c.network(s.Network.Requests) // early, so that the port carries by the time of the execve
 	}
 	if s.Root != nil {
 		c.root()

@@ -128,7 +128,6 @@ func TestValidateNamesTheField(t *testing.T) {
 		{func(s *Spec) { s.Namespaces |= UserNS }, "needs a uid and a gid map"},
 		{func(s *Spec) { s.TimeOffset = 1 }, "time offset: needs a time namespace"},
 		{func(s *Spec) { s.Network = &network.Attachment{}; s.Namespaces &^= Net }, "network: needs a network namespace"},
-		{func(s *Spec) { s.Network = &network.Attachment{}; s.Namespaces |= UserNS }, "with a user namespace cannot be put on a bridge"},
 		{func(s *Spec) { s.Namespaces |= 1 }, "unknown bits 0x1"},
 		{func(s *Spec) { s.Root = nil }, "need a root of the container's own"},
 		{func(s *Spec) { s.Root.Overlay.Work = "" }, "upper and work directory go together"},

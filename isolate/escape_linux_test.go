@@ -1,7 +1,10 @@
 package isolate
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,12 +41,23 @@ func (f *fixture) environment() []string {
 	if err := unix.Stat("/proc/self/exe", &exe); err != nil {
 		f.t.Fatal(err)
 	}
+	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { unix.Close(socket) })
+	f.n++
+	name := fmt.Sprintf("@plimsoll-%d-%d", os.Getpid(), f.n)
+	if err := errors.Join(unix.Bind(socket, &unix.SockaddrUnix{Name: name}), unix.Listen(socket, 1)); err != nil {
+		f.t.Fatal(err)
+	}
 	marker := filepath.Join(f.t.TempDir(), "of-the-host")
 	if err := os.WriteFile(marker, nil, 0o644); err != nil {
 		f.t.Fatal(err)
 	}
 	return []string{
 		"PLIMSOLL_HARNESS=" + strconv.Itoa(os.Getpid()), fmt.Sprintf("PLIMSOLL_EXE=%d:%d", exe.Dev, exe.Ino),
+		"PLIMSOLL_NEIGHBOUR=" + strconv.Itoa(f.ready("wait", nothing).PID()), "PLIMSOLL_SOCKET=" + name,
 		"PLIMSOLL_MARKER=" + marker, "PLIMSOLL_DISK=" + strconv.FormatUint(f.anyDisk(), 10),
 	}
 }
@@ -96,7 +110,9 @@ func TestEscapes(t *testing.T) {
 var alike = map[string]bool{
 	"read the harness's memory": true, "signal the harness": true, "hold the harness": true, "chroot and climb": true,
 	"the root of process 1": true, "the harness's executable": true, "descriptors of the harness": true,
-	"a call of the future": true,
+	"a call of the future": true, "attach to the harness": true, "look into the harness's root": true,
+	"connect to the harness's abstract socket": true, "signal a neighbour": true, "attach to a neighbour": true,
+	"write uevent_helper": true,
 }
 
 // absent says that this host has not, or refuses to everybody, what an attempt
@@ -111,9 +127,9 @@ func (f *fixture) absent(name, result string) bool {
 		return err != nil
 	}
 	switch name {
-	case "load a module":
+	case "load a module", "insert a module", "remove a module":
 		return is("/proc/sys/kernel/modules_disabled", "1") || result == "ENOSYS"
-	case "load a kernel":
+	case "load a kernel", "load a kernel from a file":
 		return is("/proc/sys/kernel/kexec_load_disabled", "1") || result == "ENOSYS"
 	case "io_uring":
 		return is("/proc/sys/kernel/io_uring_disabled", "2") || result == "ENOSYS"
@@ -128,10 +144,26 @@ func (f *fixture) absent(name, result string) bool {
 		return missing("/proc/sysrq-trigger")
 	case "write the path of modprobe":
 		return missing("/proc/sys/kernel/modprobe")
+	case "mount cgroups that have a release agent": // in a cgroup namespace, those that there are
+		b, _ := os.ReadFile("/proc/self/cgroup")
+		return !strings.Contains(string(b), ":memory:")
+	case "write uevent_helper":
+		return missing("/sys/kernel/uevent_helper")
+	case "be spared when memory runs out", "raise a hard limit":
+		return !permitted(unix.CAP_SYS_RESOURCE)
+	case "read the kernel's memory":
+		return missing("/proc/kcore")
 	case "write an interrupt's affinity":
 		return missing("/proc/irq/default_smp_affinity")
 	}
 	return false
+}
+
+// permitted says whether this process has a capability, to leave to an open
+// container.
+func permitted(bit int) bool {
+	header, sets := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
+	return unix.Capget(&header, &sets[0]) == nil && sets[bit/32].Permitted&(1<<(bit%32)) != 0
 }
 
 func mustHarden(t *testing.T, s Spec) Spec {
@@ -167,21 +199,23 @@ func TestEscapesFromUserNamespace(t *testing.T) {
 	}
 }
 
-// TestEscapesFromNothing: outside of a container the harness is at hand, so
-// the attempts that namespaces refuse are good ones.
+// TestEscapesFromNothing: what namespaces and the root refuse comes further in
+// a process that has neither, so these attempts are good ones.
 func TestEscapesFromNothing(t *testing.T) {
 	f := newFixture(t)
-	for _, name := range []string{"signal the harness", "hold the harness"} {
-		for _, e := range f.environment() {
-			key, value, _ := strings.Cut(e, "=")
-			t.Setenv(key, value)
+	names := []string{
+		"read the harness's memory", "signal the harness", "hold the harness", "attach to the harness", "look into the harness's root",
+		"connect to the harness's abstract socket", "signal a neighbour", "attach to a neighbour", "the root of process 1", "write uevent_helper",
+	}
+	got := f.ends(Spec{Path: f.image + "/act", Env: append(f.environment(), "PLIMSOLL_ACT=escape", "PLIMSOLL_ONLY=|"+strings.Join(names, "|")+"|")})
+	for _, a := range attempts {
+		_, result, tried := strings.Cut(got, a.name+"\t")
+		result, _, _ = strings.Cut(result, "\n")
+		if !slices.Contains(names, a.name) || f.absent(a.name, result) {
+			continue
 		}
-		for _, a := range attempts {
-			if a.name == name {
-				if err := a.try(); err != nil {
-					t.Errorf("%s: %v outside of a container", name, err)
-				}
-			}
+		if !tried || result == unix.ErrnoName(a.want) {
+			t.Errorf("%s: %q outside of a container", a.name, result)
 		}
 	}
 }
@@ -298,11 +332,11 @@ func TestMemoryOfStartingContainer(t *testing.T) {
 	child := stalledChild(t)
 	peek := func() string {
 		got := f.ends(Spec{Path: f.image + "/act", Capabilities: &caps, NoNewPrivs: true,
-			Env: []string{"PLIMSOLL_ACT=peek", fmt.Sprintf("PLIMSOLL_TARGET=/proc/%d/mem", child)}})
+			Env: []string{"PLIMSOLL_ACT=peek", fmt.Sprintf("PLIMSOLL_TARGET=%d", child)}})
 		return strings.TrimSpace(got)
 	}
-	if got := peek(); !strings.Contains(got, "permission denied") {
-		t.Errorf("the memory of a starting child: %q, want permission denied", got)
+	if got := peek(); !strings.Contains(got, refusedPeek) {
+		t.Errorf("the memory of a starting child: %q, want %s", got, refusedPeek)
 	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
@@ -321,6 +355,104 @@ func TestMemoryOfStartingContainer(t *testing.T) {
 	}
 }
 
+const refusedPeek = "permission denied, attach: operation not permitted"
+
+// TestMemoryOfExec: a program on its way into a container is seen by those in
+// it before its execve, with a copy of the harness's memory. They may not open
+// it, nor attach to the process.
+func TestMemoryOfExec(t *testing.T) {
+	f := newFixture(t)
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hunt := func(hidden bool) string {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		spec := f.spec("hunt", w)
+		spec.Mounts = []Mount{{Source: dir, Target: "/data"}}
+		c := f.start(spec)
+		w.Close()
+		p := CompileExec(&c.spec, &Exec{Path: "/act", Env: actEnv("true")}, c.PID(), f.files(nil, nil, nil), c.currentJoin(), f.Missing())
+		stall := launch.New(p.Files)
+		stall.Add(launch.Op{Phase: "stall", Call: unix.SYS_OPENAT}, launch.CurrentDir, launch.String("/data/fifo"), launch.Number(unix.O_RDONLY), launch.Number(0))
+		p.Ops = slices.Insert(p.Ops, len(p.Ops)-2, stall.Ops...)
+		if !hidden {
+			p.Ops = slices.DeleteFunc(p.Ops, func(op launch.Op) bool { return op.Phase == "hide memory" })
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		done := make(chan error)
+		go func() {
+			proc, err := f.launcher.Start(ctx, p)
+			if err == nil {
+				_, err = proc.Wait()
+			}
+			done <- err
+		}()
+		said, err := io.ReadAll(r) // until the hunter ends, and all in its pid namespace with it
+		if err != nil {
+			t.Error(err)
+		}
+		cancel()
+		if err := <-done; err == nil {
+			t.Error("a program was executed in a container that has ended")
+		}
+		return string(said)
+	}
+	if got := hunt(true); !strings.Contains(got, refusedPeek) {
+		t.Errorf("the memory of a program on its way: %q, want %s", got, refusedPeek)
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := hunt(false); strings.Contains(got, "denied") || strings.Contains(got, "permitted") {
+		t.Errorf("with a dumpable harness: %q: the test proves nothing", got)
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTyping: a container that is given a terminal cannot type on it, as if
+// its user had (TIOCSTI, CVE-2017-5226).
+func TestTyping(t *testing.T) {
+	f := newFixture(t)
+	for _, hardened := range []bool{true, false} {
+		user, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+		need(t, "pty", err == nil)
+		defer user.Close()
+		if err := unix.IoctlSetPointerInt(int(user.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+			t.Fatal(err)
+		}
+		number, err := unix.IoctlGetInt(int(user.Fd()), unix.TIOCGPTN)
+		if err != nil {
+			t.Fatal(err)
+		}
+		terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+		need(t, "pty", err == nil)
+		defer terminal.Close()
+		spec := f.spec("type", nil)
+		spec.Stdin = terminal
+		if hardened {
+			spec = mustHarden(t, spec)
+		} else {
+			spec.Capabilities = nil
+		}
+		exit, err := f.start(spec).Wait(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if typed := exit.OK(); typed == hardened {
+			t.Errorf("hardened %v: typed %v", hardened, typed)
+		}
+	}
+}
+
 // ends runs a process and gives what it printed.
 func (f *fixture) ends(spec Spec) string {
 	f.t.Helper()
@@ -332,12 +464,14 @@ func (f *fixture) ends(spec Spec) string {
 	spec.Stdout = w
 	c := f.start(spec)
 	w.Close()
-	b := make([]byte, 4096)
-	n, _ := r.Read(b)
+	text, err := io.ReadAll(r)
+	if err != nil {
+		f.t.Fatal(err)
+	}
 	if _, err := c.Wait(f.t.Context()); err != nil {
 		f.t.Fatal(err)
 	}
-	return string(b[:n])
+	return string(text)
 }
 
 // stalledChild waits for a child of ours that has dropped capabilities.
@@ -347,7 +481,7 @@ func stalledChild(t *testing.T) int {
 		list, _ := filepath.Glob("/proc/[0-9]*/status")
 		for _, path := range list {
 			b, _ := os.ReadFile(path)
-			if strings.Contains(string(b), fmt.Sprintf("\nPPid:\t%d\n", os.Getpid())) && strings.Contains(string(b), "\nCapPrm:\t00000000a80425fb\n") {
+			if strings.Contains(string(b), fmt.Sprintf("\nPPid:\t%d\n", os.Getpid())) && strings.Contains(string(b), defaultPermitted) {
 				pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 				return pid
 			}

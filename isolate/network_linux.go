@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"plimsoll/isolate/launch"
+	"plimsoll/isolate/network"
 )
 
 // loopbackUp sets IFF_UP on lo with the one ioctl that needs no netlink
@@ -24,11 +25,11 @@ func (c compiler) loopbackUp() {
 
 // network sends the requests that put the container on its bridge, one by one:
 // each is answered before sendto returns.
-func (c compiler) network() {
+func (c compiler) network(requests []network.Request) {
 	const phase = "network link"
 	c.Add(launch.Op{Phase: phase, Call: unix.SYS_SOCKET, Keep: true},
 		launch.Number(unix.AF_NETLINK), launch.Number(unix.SOCK_RAW|unix.SOCK_CLOEXEC), launch.Number(unix.NETLINK_ROUTE))
-	for _, r := range c.spec.Network.Requests {
+	for _, r := range requests {
 		c.Add(launch.Op{Phase: r.Phase, Object: r.Object, Call: unix.SYS_SENDTO, Want: len(r.Message)},
 			launch.Kept, launch.Bytes(r.Message), launch.Number(len(r.Message)), launch.Number(0), launch.Number(0), launch.Number(0))
 		c.Add(launch.Op{Phase: r.Phase, Object: r.Object, Call: unix.SYS_RECVFROM, Ack: true, Try: r.Try, Hint: r.Hint},

@@ -100,6 +100,43 @@ func TestBridgedContainers(t *testing.T) {
 	}
 }
 
+// TestBridgeOfUserNamespace: such a container has no say in the router, and
+// comes onto its bridge all the same; a refusal is named too.
+func TestBridgeOfUserNamespace(t *testing.T) {
+	need(t, "userns-overlay", !launch.MissingFeatures().Has(launch.UserOverlay))
+	f := newFixture(t)
+	n := openNetwork(t, network.Options{})
+	server, client := n.Attach(), n.Attach()
+	f.ready("answer", func(s *Spec) { s.Network = server })
+	got := f.output(func(s *Spec) {
+		f.mapUsers(s)
+		s.Network = client
+		s.Env = []string{"PLIMSOLL_ACT=ask", fmt.Sprintf("TO=%s:%d", server.Address.Addr(), testPort)}
+	})
+	wants(t, got, "answer: "+client.Address.Addr().String()+" <nil>", "eth0 up|broadcast|multicast|running ["+client.Address.String()+"]")
+
+	spec := f.spec("true", nil)
+	f.mapUsers(&spec)
+	spec.Network = server // its port is taken
+	c, err := f.Create(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Remove(context.Background())
+	if err := c.Start(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "network link "+server.Port+": ") {
+		t.Errorf("a port that is taken: %v", err)
+	}
+	spec = f.spec("true", nil)
+	f.mapUsers(&spec)
+	spec.Network = n.Attach()
+	for _, p := range f.start(spec).Phases() {
+		if p.Name == "network link" {
+			return
+		}
+	}
+	t.Error("the link is not timed")
+}
+
 // TestBridgeOnOldKernels lends the router's descriptor where all others are
 // closed one by one.
 func TestBridgeOnOldKernels(t *testing.T) {

@@ -155,11 +155,6 @@ func (s *Spec) Validate() error {
 	needs("hostname", s.Hostname != "", UTS, "uts")
 	needs("loopback", s.Loopback, Net, "network")
 	needs("network", s.Network != nil, Net, "network")
-	if s.Network != nil && s.Namespaces.Has(UserNS) {
-		// Its root owns the container's namespace and not the router's: neither
-		// side could make both ends.
-		bad("network: a container with a user namespace cannot be put on a bridge")
-	}
 	needs("time offset", s.TimeOffset != 0, Time, "time")
 	needs("uid map", len(s.UIDMap)+len(s.GIDMap) > 0, UserNS, "user")
 	if s.Namespaces.Has(UserNS) && (len(s.UIDMap) == 0 || len(s.GIDMap) == 0) {

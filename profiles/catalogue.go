@@ -43,6 +43,10 @@ type WorkloadType struct {
 	// storage provides. There is no container: only the storage varies, and
 	// what it is compared with is [PlainCopy].
 	OnStorage bool
+
+	// Once is set where a trial answers yes or no, and another would answer the
+	// same: the first round alone has it, and there is no control.
+	Once bool
 }
 
 // imageParams say what image a workload on storage has its clones of, where the
@@ -149,9 +153,8 @@ var Catalogue = []WorkloadType{
 			{Name: "clones", Kind: Integer, Default: "3", Min: 2, Max: 1024, Help: "clones that read it, one after another"}},
 	},
 	{
-		Name: "quirks", OnStorage: true,
-		Help:   "what a program in a clone would take for granted on a plain file system, and whether it holds: quirk/NAME is 1 if so, 0 if not",
-		Params: imageParams(),
+		Name: "quirks", OnStorage: true, Once: true,
+		Help: "what a program in a clone would take for granted on a plain file system, and whether it holds: quirk/NAME is 1 if so, 0 if not",
 	},
 }
 

@@ -191,7 +191,10 @@ func parseImage(s string) (string, error) {
 const SyntheticImage = "synthetic"
 
 func decodeWorkload(s section, w WorkloadType) Workload {
-	out := Workload{Repeats: 1, Params: map[string][]string{}}
+	out := Workload{Repeats: 1}
+	if len(w.Params) > 0 {
+		out.Params = map[string][]string{}
+	}
 	if s.get("repeats") != nil {
 		out.Repeats = value(s, "repeats", within(parseInt, 1, mostOfAnything, number))
 	}

@@ -77,6 +77,8 @@ var pageFuncs = template.FuncMap{
 	"join":          strings.Join,
 	"found":         Finding.words,
 	"failsOn":       Quirk.failsOn,
+	"skipped":       groupSkips,
+	"cause":         Failure.cause,
 	"judged":        func(row Row, m Metric) judgedRow { return judgedRow{row, m} },
 	"outcome":       func(row Row, m Metric) string { return row.outcome(m) },
 }

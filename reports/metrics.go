@@ -67,6 +67,7 @@ var metrics = []metric{
 	{name: "delete", title: "Take a clone away", does: "takes a clone away"},
 	{name: "remove", title: "Remove", containerOnly: true},
 	{name: "cgroup_create", title: "Make control groups", containerOnly: true},
+	{name: "network_create", title: "Make a network", containerOnly: true},
 	{name: "cleanup_debt", title: "Cleanup debt", containerOnly: true},
 }
 

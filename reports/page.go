@@ -195,6 +195,9 @@ func (v runView) HostName() string {
 // Colour is the palette's variable for a row.
 func (v runView) Colour(row Row) string { return fmt.Sprintf("c%d", v.Colours[contender(row.Key)]) }
 
+// Who a table's rows are about.
+func (v tableView) Who() string { return v.who() }
+
 // Floor reports whether the run has figures of isolate.
 func (v runView) Floor() bool { return v.hasFloor() }
 

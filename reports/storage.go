@@ -73,6 +73,14 @@ const (
 
 func (w Workload) onStorage() bool { return runner.Key{Workload: w.Name}.OnStorage() }
 
+// who a workload's rows are about.
+func (w Workload) who() string {
+	if w.onStorage() {
+		return "clones"
+	}
+	return "containers"
+}
+
 // newStorage is nil for a run without workloads on storage.
 func newStorage(run Run) *Storage {
 	if !slices.ContainsFunc(run.Workloads, Workload.onStorage) {

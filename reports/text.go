@@ -100,7 +100,7 @@ func runLine(run Run) string {
 func (t *textWriter) workload(w Workload) {
 	heading := w.Name
 	if w.Common != "" {
-		heading += ", containers with " + w.Common
+		heading += ", " + w.who() + " with " + w.Common
 	}
 	t.section(heading)
 	rows := []table.Row{{"", t.dim("median"), t.dim("95% interval"), t.dim("ratio"), t.dim("95% interval"), ""}}

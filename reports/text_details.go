@@ -228,7 +228,7 @@ func (t *textWriter) footing(run Run) {
 	}
 	if len(run.Skips) > 0 {
 		t.section(fmt.Sprintf("Skipped: %s", counted(len(run.Skips), "cell")))
-		for _, s := range run.Skips {
+		for _, s := range groupSkips(run.Skips) {
 			t.wrapped("  ", "    ", s.text())
 		}
 	}
@@ -255,8 +255,38 @@ func cellText(k runner.Key) string {
 	return k.String()
 }
 
-func (s Skip) text() string {
-	text := cellText(s.Key) + ": " + s.Reason
+// skipGroup is cells that were skipped for one reason.
+type skipGroup struct {
+	Skip
+	Cells []string // the first of them
+	More  int      // and how many others
+}
+
+// groupSkips puts together what has one reason, in order of appearance: a
+// storage that is missing is missing to every workload.
+func groupSkips(skips []Skip) []skipGroup {
+	const shown = 3
+	var all []skipGroup
+	for _, s := range skips {
+		i := slices.IndexFunc(all, func(g skipGroup) bool { return g.Reason == s.Reason && g.Fix == s.Fix && g.Named == s.Named })
+		if i < 0 {
+			i, all = len(all), append(all, skipGroup{Skip: s})
+		}
+		if len(all[i].Cells) < shown {
+			all[i].Cells = append(all[i].Cells, cellText(s.Key))
+		} else {
+			all[i].More++
+		}
+	}
+	return all
+}
+
+func (s skipGroup) text() string {
+	text := strings.Join(s.Cells, ", ")
+	if s.More > 0 {
+		text += " and " + counted(s.More, "more cell")
+	}
+	text += ": " + s.Reason
 	if s.Fix != "" {
 		text += "; to have it: " + s.Fix
 	}
@@ -267,8 +297,11 @@ func (s Skip) text() string {
 }
 
 func (f Failure) text() string {
-	return fmt.Sprintf("%s: %s: %s (%s: %s)", cellText(f.Key), f.Op, f.Error, counted(len(f.Trials), "trial"), few(f.Trials))
+	return fmt.Sprintf("%s: %s: %s (%s: %s)", cellText(f.Key), f.Op, f.cause(), counted(len(f.Trials), "trial"), few(f.Trials))
 }
+
+// cause is the error less the operation's name, which stands before it.
+func (f Failure) cause() string { return strings.TrimPrefix(f.Error, f.Op+": ") }
 
 func few(numbers []int) string {
 	const shown = 8

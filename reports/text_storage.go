@@ -50,7 +50,7 @@ func (t *textWriter) storage(run Run) {
 	}
 	for _, w := range run.Workloads {
 		if len(w.Quirks) > 0 {
-			t.quirks(w)
+			t.quirks(run, w)
 		}
 	}
 }
@@ -84,22 +84,24 @@ func shareText(ratio float64) string {
 	return ratioText(ratio)
 }
 
-// quirks lists what does not hold everywhere, and where.
-func (t *textWriter) quirks(w Workload) {
+// quirks lists what does not hold everywhere, where, and what follows.
+func (t *textWriter) quirks(run Run, w Workload) {
 	t.section("what programs take for granted, and where it fails")
-	var rows []table.Row
-	everywhere := 0
+	failing, everywhere := 0, 0
 	for _, q := range w.Quirks {
-		if on := q.failsOn(); len(on) > 0 {
-			rows = append(rows, table.Row{"  " + printable(q.Name), printable(strings.Join(on, ", "))})
-		} else {
+		on := q.failsOn()
+		if len(on) == 0 {
 			everywhere++
+			continue
 		}
+		failing++
+		text := q.Name + ": " + strings.Join(on, ", ")
+		if why := run.Levels["quirk"][q.Name]["why"]; why != "" {
+			text += ": " + why
+		}
+		t.wrapped("  ", "    ", text+".")
 	}
-	if len(rows) > 0 {
-		t.table(rows, text.AlignLeft)
-	}
-	t.wrapped("  ", "  ", fmt.Sprintf("%s everywhere.", hold(everywhere, len(rows) > 0)))
+	t.wrapped("  ", "  ", hold(everywhere, failing > 0)+" everywhere.")
 }
 
 func hold(n int, others bool) string {

@@ -64,6 +64,12 @@ func (k Key) OnStorage() bool {
 	return w.OnStorage
 }
 
+// once reports whether a trial of the workload answers for all.
+func (k Key) once() bool {
+	w, _ := profiles.FindWorkload(k.Workload)
+	return w.Once
+}
+
 // Control is the A/A control of the baseline k.
 func (k Key) Control() Key {
 	if k.Variant != "" {

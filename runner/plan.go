@@ -102,6 +102,9 @@ func NewPlan(p profiles.Profile, hosts []Host, seed uint64, require []string) (P
 	for _, c := range plan.Cells {
 		// In floating point first: the product may be more than a Duration holds.
 		n := c.Repeats * p.Rounds
+		if c.Key.once() {
+			n = 1
+		}
 		trials += n
 		if over := float64(plan.Estimate) + float64(n)*float64(c.Estimate); over > float64(1<<62) {
 			return plan, fmt.Errorf("profile %s would take over a century: lower rounds, repeats or durations", p.Name)
@@ -143,7 +146,7 @@ func (p *Plan) add(keys []Key, h Host) {
 			role = AddedBaseline
 		}
 		p.cell(k, role)
-		if k.IsBaseline() {
+		if k.IsBaseline() && !k.once() {
 			p.cell(k.Control(), Control)
 		}
 	}
@@ -209,7 +212,11 @@ func (p *Plan) shuffled() []Trial {
 	for round := range p.Profile.Rounds {
 		first := len(trials)
 		for _, c := range p.Cells {
-			for range c.Repeats {
+			repeats := c.Repeats
+			if c.Key.once() {
+				repeats = max(0, 1-round)
+			}
+			for range repeats {
 				trials = append(trials, Trial{Round: round, Key: c.Key})
 			}
 		}

@@ -108,7 +108,7 @@ func TestThinKilled(t *testing.T) {
 			for end := time.Now().Add(2 * time.Second); len(leftovers(t, dir, name)) > 0 && time.Now().Before(end); {
 				time.Sleep(20 * time.Millisecond)
 			}
-			if still := leftovers(t, dir, name); len(still) > 0 {
+			if still := append(leftovers(t, dir, name), groups(t, b, name)...); len(still) > 0 {
 				t.Fatalf("killed after %v, then cleaned: left %q", after, still)
 			}
 			t.Logf("killed after %v: %d things left, then none", after, left)
@@ -118,7 +118,7 @@ func TestThinKilled(t *testing.T) {
 
 // clean is what is done after a kill.
 func clean(ctx context.Context, dir, name string) error {
-	if err := Undo(ctx, []Resource{{"dm", name}, {"vg", name}}); err != nil {
+	if err := Undo(ctx, thinResources(name)); err != nil {
 		return err
 	}
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))

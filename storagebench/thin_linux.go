@@ -117,7 +117,9 @@ func (p *thinPool) Clone(ctx context.Context, id string) (string, error) {
 	}
 	p.mu.Lock()
 	_, taken := p.clones[id]
-	p.clones[id] = ""
+	if !taken {
+		p.clones[id] = "" // in the making
+	}
 	p.mu.Unlock()
 	if taken {
 		return "", fmt.Errorf("clone %s is there already", id)

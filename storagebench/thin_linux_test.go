@@ -3,6 +3,7 @@ package storagebench
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,7 +31,7 @@ func eachThin(t *testing.T, test func(t *testing.T, b Backend, dir, name string)
 		t.Run(b.Info().Name, func(t *testing.T) {
 			needThinPool(t, b)
 			dir, name := t.TempDir(), fmt.Sprintf("plimsoll-test-%d", os.Getpid())
-			t.Cleanup(func() { nothingLeft(t, dir, name) })
+			t.Cleanup(func() { nothingLeft(t, b, dir, name) })
 			test(t, b, dir, name)
 		})
 	}
@@ -52,17 +53,34 @@ func required(capability string) bool {
 }
 
 // nothingLeft looks for all that a pool can leave, and takes it away.
-func nothingLeft(t *testing.T, dir, name string) {
+func nothingLeft(t *testing.T, b Backend, dir, name string) {
 	t.Helper()
-	for _, l := range leftovers(t, dir, name) {
+	left := append(leftovers(t, dir, name), groups(t, b, name)...)
+	for _, l := range left {
 		t.Errorf("left: %s", l)
 	}
-	if t.Failed() {
-		kinds := []Resource{{"dm", name}, {"vg", name}}
-		if err := Undo(t.Context(), kinds); err != nil && !errors.Is(err, t.Context().Err()) {
-			t.Log(err)
-		}
+	if left != nil {
+		t.Log(Undo(context.Background(), thinResources(name)))
 	}
+}
+
+// thinResources are those of either backend: what is not there is no error.
+func thinResources(name string) []Resource { return []Resource{{"dm", name}, {"vg", name}} }
+
+// groups asks LVM, which takes a while.
+func groups(t *testing.T, b Backend, name string) []string {
+	t.Helper()
+	if b != (LVMThin{}) {
+		return nil
+	}
+	out, err := exec.Command("lvm", "vgs", "--noheadings", "--options", "vg_name", "--config", lvmConfig()).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(out), name) {
+		return nil
+	}
+	return []string{"volume group " + name}
 }
 
 func leftovers(t *testing.T, dir, name string) (left []string) {
@@ -103,9 +121,6 @@ func leftovers(t *testing.T, dir, name string) (left []string) {
 			t.Fatal(err)
 		}
 		left = append(left, nodes...)
-	}
-	if lines, err := exec.Command("lvm", "vgs", "--noheadings", "--config", lvmConfig()).Output(); err == nil && strings.Contains(string(lines), name) {
-		left = append(left, string(lines))
 	}
 	return left
 }

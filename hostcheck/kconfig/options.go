@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Option is what is known of one kernel option, and what is wanted of it.
@@ -28,7 +29,12 @@ type Option struct {
 var optionsTSV string
 
 // Options are all options known, by group. The slice is the caller's.
-func Options() ([]Option, error) { return parseOptions(optionsTSV) }
+func Options() ([]Option, error) {
+	all, err := parsed()
+	return slices.Clone(all), err
+}
+
+var parsed = sync.OnceValues(func() ([]Option, error) { return parseOptions(optionsTSV) })
 
 // Lookup finds an option by name, with or without CONFIG_.
 func Lookup(options []Option, name string) (Option, bool) {

@@ -160,15 +160,15 @@ func (c Config) prepare(ctx context.Context, tmp string, tests []testPackage) (m
 	if err := addGuest(ctx, t, tmp, job, tests, c.Programs); err != nil {
 		return m, job, err
 	}
-	for _, f := range c.Files {
-		if err := addFiles(t, f, strings.TrimPrefix(filepath.Clean(f), "/")); err != nil {
-			return m, job, fmt.Errorf("file for the guest: %w", err)
-		}
-	}
 	if c.Init == "systemd" {
 		m.append += " " + systemdLayout(c.Cgroup)
 		if err := addSystemd(ctx, t); err != nil {
 			return m, job, err
+		}
+	}
+	for _, f := range c.Files {
+		if err := addFiles(t, f, strings.TrimPrefix(filepath.Clean(f), "/")); err != nil {
+			return m, job, fmt.Errorf("file for the guest: %w", err)
 		}
 	}
 	f, err := os.Create(m.initrd)

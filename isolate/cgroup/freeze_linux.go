@@ -137,7 +137,7 @@ func (g *Group) Kill(ctx context.Context) error {
 // Asking first who is in it would cost more than the removal.
 func (g *Group) RemoveIdle() bool {
 	for _, p := range g.placed() { // the marker first: every process of the group is in it
-		if unix.Rmdir(p.dir) != nil {
+		if err := unix.Rmdir(p.dir); err != nil && !gone(err) {
 			return false
 		}
 	}

@@ -375,6 +375,23 @@ func TestRemoveOfTheLivingIsRefused(t *testing.T) {
 	})
 }
 
+func TestRemoveIdle(t *testing.T) {
+	onEachLayout(t, func(t *testing.T, h *Host) {
+		g := create(t, newRun(t, h), Limits{PIDs: 10})
+		start(t, g, "wait")
+		if g.RemoveIdle() || slices.ContainsFunc(g.Paths(), func(dir string) bool { return !exists(dir) }) {
+			t.Error("a group was removed with a process in it")
+		}
+		if err := g.Kill(soon(t)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the removal", g.RemoveIdle)
+		if slices.ContainsFunc(g.Paths(), exists) {
+			t.Error("a part of the group is left")
+		}
+	})
+}
+
 func TestCreateTwiceIsRefused(t *testing.T) {
 	onEachLayout(t, func(t *testing.T, h *Host) {
 		r := newRun(t, h)

@@ -30,7 +30,7 @@ type slot struct {
 	n      uintptr
 	kept   uintptr
 	pid    int32 // set by the kernel before the child first runs; a futex
-	maps   int32 // set by the parent once the id maps are written; a futex
+	maps   int32 // set by the parent, to 1 once the id maps are written and to 2 after IDMaps.Then; a futex
 	at     int32 // index of the call being made
 	failed int32 // 1 + index of the call that failed
 	errno  int32

@@ -34,12 +34,18 @@ func writeMaps(s *slot, maps IDMaps) (wait func() error) {
 			result <- nil
 			return
 		}
-		err := writeMapFiles(int(pid), maps)
-		if err != nil {
-			unix.Kill(int(pid), unix.SIGKILL)
+		step := func(done int32, err error) error {
+			if err != nil {
+				unix.Kill(int(pid), unix.SIGKILL)
+			}
+			atomic.StoreInt32(&s.maps, done)
+			futex(&s.maps, futexWake, 1)
+			return err
 		}
-		atomic.StoreInt32(&s.maps, 1)
-		futex(&s.maps, futexWake, 1)
+		err := step(1, writeMapFiles(int(pid), maps))
+		if err == nil && maps.Then != nil {
+			err = step(2, maps.Then(int(pid)))
+		}
 		result <- err
 	}()
 	return func() error {

@@ -74,6 +74,12 @@ func (p *Program) AwaitMaps() {
 		Arg{kind: argSlotMaps}, Named(FutexOps, futexWait), Number(0), Number(0))
 }
 
+// AwaitThen stops the child until IDMaps.Then has returned.
+func (p *Program) AwaitThen(phase string) {
+	p.Add(Op{Phase: phase, Call: unix.SYS_FUTEX, Try: syscall.EAGAIN},
+		Arg{kind: argSlotMaps}, Named(FutexOps, futexWait), Number(1), Number(0))
+}
+
 // Exec ends a program: signals are unblocked again and path is executed.
 func (p *Program) Exec(path string, args, env []string) {
 	const sigsetSize = 8

@@ -107,6 +107,11 @@ type IDMaps struct {
 	// Helpers write the maps for an ordinary user, who may not: newuidmap and
 	// newgidmap, or "" (newuidmap(1)).
 	Helpers [2]string
+
+	// Then, if any, is called by the parent once they are written, with the
+	// child's pid: for what the child may not do, as root of a user namespace
+	// only. The program waits for it where AwaitThen stands.
+	Then func(pid int) error
 }
 
 // Arg is one argument of a system call.

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 
@@ -14,6 +15,7 @@ import (
 // put into every new namespace. A port's index must be free in the container
 // too, where its request is made.
 const (
+	loIndex     = 1 // the kernel's own choice (LOOPBACK_IFINDEX)
 	eth0Index   = 1000
 	uplinkIndex = 1999
 	bridgeIndex = 2000
@@ -38,6 +40,24 @@ type Attachment struct {
 	Address  netip.Prefix // of eth0
 	Gateway  netip.Addr
 	Requests []Request // to be sent in the container's network namespace, in order
+
+	net  *Net
+	veth veth // what the first request makes
+}
+
+// Link does what the first request asks for, from the router's side: a
+// container with a user namespace owns its network namespace and has no say
+// in the router's, while root of the host has in both. Pid is a process
+// of the container's, which sends the other requests itself.
+func (a *Attachment) Link(pid int) error {
+	pair := a.veth
+	pair.namespace, pair.peerPID = 0, pid
+	a.net.linking.Lock() // answers come to whoever reads the socket
+	defer a.net.linking.Unlock()
+	if err := a.net.route.request(nil, newVeth(pair)); err != nil {
+		return fmt.Errorf("network link %s: %w; hint: %s", a.Port, err, a.Requests[0].Hint)
+	}
+	return nil
 }
 
 // Request is one netlink request, to be acknowledged.
@@ -53,12 +73,13 @@ type Request struct {
 // the router's namespace.
 func (p plan) attach(n, router int) *Attachment {
 	a := &Attachment{Port: portName(n), Address: p.container(n), Gateway: p.gateway(p.bridge(n)).Addr()}
+	a.veth = veth{
+		name: a.Port, index: portIndex + n, namespace: router, master: bridgeIndex + p.bridge(n),
+		peer: "eth0", peerIndex: eth0Index,
+	}
 	const link, address = "network link", "network address"
 	a.Requests = []Request{
-		{Phase: link, Object: a.Port, Message: string(newVeth(veth{
-			name: a.Port, index: portIndex + n, namespace: router, master: bridgeIndex + p.bridge(n),
-			peer: "eth0", peerIndex: eth0Index,
-		})), Hint: "CONFIG_VETH; EXFULL is a bridge with 1,023 ports, those of containers just ended included"},
+		{Phase: link, Object: a.Port, Message: string(newVeth(a.veth)), Hint: "CONFIG_VETH; EXFULL is a bridge with 1,023 ports, those of containers just ended included"},
 		{Phase: link, Object: "eth0 silent", Message: string(silence(eth0Index)), Try: unix.EAFNOSUPPORT}, // no IPv6 here
 		{Phase: address, Object: a.Address.String(), Message: string(newAddress(eth0Index, a.Address, a.Address.Addr()))},
 		{Phase: address, Object: "eth0 up", Message: string(linkUp(eth0Index))},

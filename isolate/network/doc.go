@@ -25,6 +25,11 @@
 // container. The requests are complete beforehand: both ends have indexes that
 // we choose, which nobody has to look up.
 //
+// A runtime that makes no links joins a namespace that was made for it, with
+// the same requests:
+//
+//	file, err := net.Namespace() // its path is /proc/PID/fd/FD
+//
 // # What the kernel waits for
 //
 // None of a container's requests sleeps, but for one lock. Alone they take 0.7

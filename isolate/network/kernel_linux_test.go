@@ -61,7 +61,7 @@ func newNamespace(t *testing.T) *namespace {
 	}
 	ns := &namespace{n.router, n.route, t}
 	t.Cleanup(ns.end)
-	ns.do(linkUp(1))
+	ns.do(linkUp(loIndex))
 	return ns
 }
 
@@ -103,10 +103,8 @@ func (ns *namespace) in(f func()) {
 func (ns *namespace) join(n *Net) *Attachment {
 	ns.t.Helper()
 	a := n.plan.attach(int(n.next.Add(1)-1), int(n.router.Fd()))
-	for _, r := range a.Requests {
-		if err := ns.route.request(nil, message(r.Message)); err != nil && !errors.Is(err, r.Try) {
-			ns.t.Fatalf("%s %s: %v (%s)", r.Phase, r.Object, err, r.Hint)
-		}
+	if err := a.send(ns.route); err != nil {
+		ns.t.Fatal(err)
 	}
 	ns.awaitUp(n.route, portIndex+int(n.next.Load())-1)
 	return a
@@ -271,6 +269,37 @@ func TestBridge(t *testing.T) {
 	stopB()
 	a.end()
 	b.end()
+	router.becomes(empty)
+}
+
+// TestNamespace: what is made for others to join is as what joins by itself,
+// and gone when nobody holds it.
+func TestNamespace(t *testing.T) {
+	host := newNamespace(t)
+	n := host.open(Options{})
+	router := &namespace{n.router, n.route, t}
+	empty := router.state()
+	var both []*namespace
+	for i := range 2 {
+		file, err := n.Namespace()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ns := &namespace{file, socket{-1}, t}
+		t.Cleanup(ns.end)
+		if _, err := ns.ask(netip.MustParseAddr("127.0.0.1"), 9); !errors.Is(err, unix.ECONNREFUSED) {
+			t.Errorf("loopback: %v", err)
+		}
+		router.awaitUp(n.route, portIndex+i)
+		both = append(both, ns)
+	}
+	port, stop := both[1].serve()
+	if said, err := both[0].ask(n.plan.container(1).Addr(), port); err != nil || said != n.plan.container(0).Addr().String() {
+		t.Errorf("container to container: %q, %v", said, err)
+	}
+	stop()
+	both[0].end()
+	both[1].end()
 	router.becomes(empty)
 }
 

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -24,13 +24,14 @@ type Options struct {
 
 // Net is the network of one run. It may be used by several goroutines at once.
 type Net struct {
-	plan   plan
-	next   atomic.Int64
-	router *os.File // the namespace
-	route  socket   // rtnetlink, in the router
-	filter socket   // nf_tables, in the router
-	table  socket   // owner of the host's rule, when there is one
-	beyond error
+	plan    plan
+	next    atomic.Int64
+	router  *os.File   // the namespace
+	route   socket     // rtnetlink, in the router
+	linking sync.Mutex // of route, once the network is open
+	filter  socket     // nf_tables, in the router
+	table   socket     // owner of the host's rule, when there is one
+	beyond  error
 }
 
 // Open makes a run's network. The calling thread's network namespace is the
@@ -84,7 +85,7 @@ func (n *Net) Close() error {
 // Attach gives the next container its link and address.
 func (n *Net) Attach() *Attachment {
 	a := n.plan.attach(int(n.next.Add(1)-1), RouterFD)
-	a.Router = int(n.router.Fd())
+	a.Router, a.net = int(n.router.Fd()), n
 	return a
 }
 
@@ -95,40 +96,19 @@ func (n *Net) Beyond() error { return n.beyond }
 // makeRouter makes the router's namespace, and keeps descriptors of it and of
 // sockets in it.
 func (n *Net) makeRouter(nat bool) error {
-	runtime.LockOSThread()
-	home, err := os.Open(threadNamespace)
-	if err != nil {
-		runtime.UnlockOSThread()
-		return fmt.Errorf("network namespace of the host: %w", err)
-	}
-	defer home.Close()
-	err = n.enterRouter(nat)
-	if homeErr := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); homeErr != nil {
-		// The thread stays locked: no other goroutine is to get onto it.
-		return errors.Join(err, fmt.Errorf("return to the host's network namespace: %w", homeErr))
-	}
-	runtime.UnlockOSThread()
-	return err
+	return inNewNamespace(func() (err error) {
+		// Ports need no IPv6 addresses, nor to solicit for them. Where /proc/sys
+		// cannot be written, each costs a few packets.
+		os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0)
+		if n.router, err = os.Open(threadNamespace); err != nil {
+			return fmt.Errorf("network namespace of the router: %w", err)
+		}
+		if n.route, err = openSocket(unix.NETLINK_ROUTE); err != nil || !nat {
+			return err
+		}
+		if n.filter, err = openSocket(unix.NETLINK_NETFILTER); err != nil {
+			return fmt.Errorf("masquerade: %w (hint: %s)", err, nftNeeds)
+		}
+		return nil
+	})
 }
-
-func (n *Net) enterRouter(nat bool) (err error) {
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("make the router's network namespace: %w (hint: needs root, and CONFIG_NET_NS)", err)
-	}
-	// Ports need no IPv6 addresses, nor to solicit for them. Where /proc/sys
-	// cannot be written, each costs a few packets.
-	os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0)
-	if n.router, err = os.Open(threadNamespace); err != nil {
-		return fmt.Errorf("network namespace of the router: %w", err)
-	}
-	if n.route, err = openSocket(unix.NETLINK_ROUTE); err != nil || !nat {
-		return err
-	}
-	if n.filter, err = openSocket(unix.NETLINK_NETFILTER); err != nil {
-		return fmt.Errorf("masquerade: %w (hint: %s)", err, nftNeeds)
-	}
-	return nil
-}
-
-// threadNamespace is not that of /proc/self, which is the main thread's.
-const threadNamespace = "/proc/thread-self/ns/net"

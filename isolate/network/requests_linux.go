@@ -35,6 +35,7 @@ type veth struct {
 	peer          string
 	peerIndex     int // 0 lets the kernel choose
 	peerNamespace int
+	peerPID       int // a process in that namespace, instead
 }
 
 // newVeth makes both ends of a pair where they are to stay. The first is up;
@@ -61,6 +62,9 @@ func newVeth(v veth) message {
 			m.nest(vethInfoPeer, func() {
 				m = append(m, linkHeader(v.peerIndex, 0)...)
 				end(v.peer, v.peerNamespace)
+				if v.peerPID != 0 {
+					m.number(unix.IFLA_NET_NS_PID, v.peerPID)
+				}
 			})
 		})
 	})

@@ -19,6 +19,7 @@ import (
 	"plimsoll/profiles"
 	"plimsoll/runner"
 	"plimsoll/storagebench"
+	"plimsoll/storagebench/operation"
 )
 
 // Host says what the planner has to know: the levels' names for the work
@@ -59,6 +60,12 @@ func (e *Executor) Levels() runner.Levels {
 			"cold": {"pages": "of the image's files dropped by posix_fadvise before the trial"},
 		},
 		"network": e.networks.levels(),
+	}
+	if slices.Contains(e.profile.Factors.Workload, "quirks") {
+		l["quirk"] = map[string]map[string]string{}
+		for _, q := range operation.List() {
+			l["quirk"][q.Name] = map[string]string{"plain": q.Plain, "why": q.Why}
+		}
 	}
 	for storage, meaning := range e.pools.levels(e.profile.Factors.Storage) {
 		l["storage"][storage] = meaning

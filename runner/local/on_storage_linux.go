@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -22,24 +23,26 @@ func (t *trial) onStorage(ctx context.Context) error {
 		return fmt.Errorf("storage %q makes no clones", t.key.Storage)
 	}
 	target.Info = backend.Info()
-	name, find := t.image(ctx)
 	var made []operation.Measurement
 	var err error
-	if t.key.Workload == "import" { // into a pool of its own
-		one := t.executor.pools.build(ctx, t.dir, t.key.Storage)
-		if one.err != nil {
-			return one.err
+	name, find := t.image(ctx)
+	switch t.key.Workload {
+	case "import":
+		made, err = t.inNewPool(ctx, target, t.executor.profile.Pools.Size, func(target operation.Target) ([]operation.Measurement, error) {
+			image, err := find()
+			if err != nil {
+				return nil, err
+			}
+			return operation.Import(ctx, target, image)
+		})
+	case "quirks": // which fills the pool up
+		made, err = t.inNewPool(ctx, target, operation.QuirkPoolSize, func(target operation.Target) ([]operation.Measurement, error) {
+			return operation.Quirks(ctx, target)
+		})
+	default:
+		if target.Pool, err = t.executor.pools.get(ctx, t.dir, t.key.Storage, name, find); err == nil {
+			made, err = t.operate(ctx, target)
 		}
-		if made, err = importInto(ctx, target, one, find); err == nil {
-			err = one.close()
-		} else {
-			_ = one.close() // the import's error says what is wrong
-		}
-	} else {
-		if target.Pool, err = t.executor.pools.get(ctx, t.dir, t.key.Storage, name, find); err != nil {
-			return err
-		}
-		made, err = t.operate(ctx, target)
 	}
 	for i, m := range made {
 		t.samples = append(t.samples, runner.Sample{Instance: instanceOf(made[:i], m.Metric), Metric: m.Metric, Unit: m.Unit, Better: runner.Better(m.Better), Value: m.Value})
@@ -47,13 +50,15 @@ func (t *trial) onStorage(ctx context.Context) error {
 	return err
 }
 
-func importInto(ctx context.Context, target operation.Target, one *pool, find func() (storagebench.Image, error)) ([]operation.Measurement, error) {
-	target.Pool = one.Pool
-	image, err := find()
-	if err != nil {
-		return nil, err
+// inNewPool does something with a pool that is built for it.
+func (t *trial) inNewPool(ctx context.Context, target operation.Target, size int64, do func(operation.Target) ([]operation.Measurement, error)) ([]operation.Measurement, error) {
+	one := t.executor.pools.build(ctx, t.dir, t.key.Storage, size)
+	if one.err != nil {
+		return nil, one.err
 	}
-	return operation.Import(ctx, target, image)
+	target.Pool = one.Pool
+	made, err := do(target)
+	return made, errors.Join(err, one.close())
 }
 
 // operate calls the operation that the cell names.
@@ -72,8 +77,6 @@ func (t *trial) operate(ctx context.Context, target operation.Target) ([]operati
 		return operation.Diff(ctx, target, operation.DiffOptions{Changed: t.number("changes")})
 	case "page_cache":
 		return operation.PageCache(ctx, target, operation.PageCacheOptions{Size: t.size("file"), Clones: t.number("clones")})
-	case "quirks":
-		return operation.Quirks(ctx, target)
 	}
 	return nil, fmt.Errorf("workload %q: not on storage", t.key.Workload)
 }

@@ -94,7 +94,7 @@ func (p *pools) get(ctx context.Context, d *workDir, storage, name string, find 
 	key := poolKey{d.path, storage, name}
 	made := p.open[key]
 	if made == nil {
-		made = p.build(ctx, d, storage)
+		made = p.build(ctx, d, storage, p.profile.Size)
 		if made.err == nil {
 			made.err = made.take(ctx, find)
 		}
@@ -106,13 +106,13 @@ func (p *pools) get(ctx context.Context, d *workDir, storage, name string, find 
 	return made.Pool, nil
 }
 
-// build makes an empty pool.
-func (p *pools) build(ctx context.Context, d *workDir, storage string) *pool {
+// build makes an empty pool of size bytes.
+func (p *pools) build(ctx context.Context, d *workDir, storage string, size int64) *pool {
 	p.made++
 	name := fmt.Sprintf("%s%s-%d", dirPrefix, p.run, p.made)
 	made := &pool{dir: filepath.Join(d.base, fmt.Sprintf("pool-%d", p.made))}
 	o := storagebench.Options{
-		Size: p.profile.Size, Place: p.profile.Place, Name: name,
+		Size: size, Place: p.profile.Place, Name: name,
 		Record: func(r storagebench.Resource) error { return p.ledger.add(r.Kind, r.Name) },
 	}
 	backend, ok := storagebench.Find(storage)
@@ -124,7 +124,7 @@ func (p *pools) build(ctx context.Context, d *workDir, storage string) *pool {
 		return made
 	}
 	if p.profile.Device != "" {
-		made.slice, made.err = block.Slice(ctx, p.profile.Device, int64(p.made-1)*p.profile.Size, p.profile.Size)
+		made.slice, made.err = block.Slice(ctx, p.profile.Device, int64(p.made-1)*p.profile.Size, size)
 		if made.err != nil {
 			made.err = errors.Join(made.err, os.Remove(made.dir))
 			return made

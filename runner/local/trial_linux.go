@@ -138,7 +138,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 }
 
 // make prepares the fleet's instances: the clone of each one's root, its
-// files and its cgroup. Clones and cgroups are timed: they are metrics of
+// files, its cgroup and, if it joins one, its network. These are metrics of
 // their own, outside the start.
 func (t *trial) make(ctx context.Context, i runtimes.Instance, stdout func() (*os.File, error)) error {
 	timed := t.timesLifecycle()
@@ -185,6 +185,9 @@ func (t *trial) make(ctx context.Context, i runtimes.Instance, stdout func() (*o
 		}
 		if created := in.c.Timing().Created; timed && t.limits.Any() && created > 0 {
 			t.sample(n, "cgroup_create", created.Seconds())
+		}
+		if joined := in.c.Timing().Joined; timed && joined > 0 {
+			t.sample(n, "network_create", joined.Seconds())
 		}
 	}
 	return nil

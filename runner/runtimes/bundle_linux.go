@@ -12,8 +12,9 @@ import (
 )
 
 // bundle is the config.json of an instance: the same namespaces, mounts,
-// capabilities and limits as isolate's full rung.
-func (o *oci) bundle(i Instance) *specs.Spec {
+// capabilities and limits as isolate's full rung. The network namespace is the
+// one at that path, or one of its own.
+func (o *oci) bundle(i Instance, netns string) *specs.Spec {
 	caps := dockerCapabilities
 	s := &specs.Spec{
 		Version:  "1.0.2", // the oldest that says all we need: every runtime takes it
@@ -42,8 +43,8 @@ func (o *oci) bundle(i Instance) *specs.Spec {
 	if i.Data != "" {
 		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/data", Source: i.Data, Options: []string{"bind", "rw"}})
 	}
-	if i.Network == "none" {
-		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.NetworkNamespace})
+	if i.Network != "host" {
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: netns})
 	}
 	return s
 }

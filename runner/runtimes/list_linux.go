@@ -47,7 +47,9 @@ func New(level string, at Place) (Runtime, error) {
 	if path == "" {
 		path = r.Name
 	}
-	return &oci{engine: at.Engine, name: r.Name, path: path, state: filepath.Join(at.Dir, "state-"+r.Name), group: at.Group, run: at.Run}, nil
+	return &oci{
+		engine: at.Engine, networks: at.Networks, name: r.Name, path: path, state: filepath.Join(at.Dir, "state-"+r.Name), group: at.Group, run: at.Run,
+	}, nil
 }
 
 // try starts the probe by r and looks whether it ran: what works is usable.

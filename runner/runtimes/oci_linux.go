@@ -19,25 +19,31 @@ import (
 	"plimsoll/isolate"
 	"plimsoll/isolate/cgroup"
 	"plimsoll/isolate/launch"
+	"plimsoll/isolate/network"
 )
 
 // oci is a runtime with runc's command line, which crun, youki and others
 // share. An instance that ends by itself is one "run" in the foreground, timed
 // until the runtime exits; one that stays up is "run --detach", as under
 // containerd: no process of the runtime is left beside it.
+//
+// On one of the run's own networks an instance joins a network namespace that
+// was made for it before, as these runtimes have it from those who call them
+// (CNI). Its path is a descriptor of ours: it has no name to be left behind.
 type oci struct {
-	engine *isolate.Engine
-	name   string
-	path   string // as the user named it; looked up in PATH
-	state  string // directory for the runtime's --root
-	group  string // cgroup path below which instances are made
-	run    *cgroup.Run
+	engine   *isolate.Engine
+	networks map[string]*network.Net
+	name     string
+	path     string // as the user named it; looked up in PATH
+	state    string // directory for the runtime's --root
+	group    string // cgroup path below which instances are made
+	run      *cgroup.Run
 }
 
 func (o *oci) Name() string { return o.name }
 
 func (o *oci) Probe(ctx context.Context, image Image) (Info, error) {
-	info := Info{Limits: true, Lifecycle: true, Container: true}
+	info := Info{Limits: true, Networks: true, Lifecycle: true, Container: true}
 	path, err := exec.LookPath(o.path)
 	if err != nil {
 		missing := &Missing{Reason: fmt.Sprintf("%s: not found in PATH", o.path)}
@@ -73,8 +79,23 @@ func version(ctx context.Context, path string) (string, error) {
 
 func (o *oci) Create(_ context.Context, i Instance) (Container, error) { return o.create(i) }
 
-func (o *oci) create(i Instance) (*ociContainer, error) {
-	config, err := json.Marshal(o.bundle(i))
+func (o *oci) create(i Instance) (_ *ociContainer, err error) {
+	c := &ociContainer{oci: o, instance: i}
+	defer func() {
+		if err != nil {
+			c.link.Close()
+		}
+	}()
+	netns := ""
+	if n := o.networks[i.Network]; n != nil {
+		begin := launch.Now()
+		if c.link, err = n.Namespace(); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.name, err)
+		}
+		c.joined = since(begin)
+		netns = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), c.link.Fd())
+	}
+	config, err := json.Marshal(o.bundle(i, netns))
 	if err != nil {
 		return nil, fmt.Errorf("%s: config.json: %w", o.name, err)
 	}
@@ -85,20 +106,19 @@ func (o *oci) create(i Instance) (*ociContainer, error) {
 	if i.Hold {
 		args = append(args, "--detach", "--pid-file", filepath.Join(i.Dir, "pid"))
 	}
-	c, err := o.engine.Create(isolate.Spec{
+	c.run, err = o.engine.Create(isolate.Spec{
 		Path: o.path, Args: append(args, i.ID), Env: os.Environ(),
 		Stdout: i.Stdout, Stderr: i.Stderr, NewGroup: true, DieWithParent: true,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &ociContainer{oci: o, instance: i, run: c}, nil
+	return c, err
 }
 
 type ociContainer struct {
 	oci      *oci
 	instance Instance
 	run      *isolate.Container // the runtime's own process
+	link     *os.File           // its network namespace, if it was made for it
+	joined   time.Duration      // spent on that
 	init     int                // pid of a detached container's first process
 	ended    *launch.Exit
 }
@@ -200,6 +220,7 @@ func (c *ociContainer) Stop(ctx context.Context, grace time.Duration) (launch.Ex
 // container in the foreground that ended by itself left nothing.
 func (c *ociContainer) Remove(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
+	defer c.link.Close()
 	err := c.run.Remove(ctx)
 	if _, statErr := os.Stat(filepath.Join(c.oci.state, c.instance.ID)); errors.Is(statErr, os.ErrNotExist) {
 		return err
@@ -287,7 +308,7 @@ func (c *ociContainer) PIDs() []int {
 }
 
 func (c *ociContainer) Timing() Timing {
-	return Timing{Requested: c.run.Requested()}
+	return Timing{Requested: c.run.Requested(), Joined: c.joined}
 }
 
 func (c *ociContainer) Usage() (cgroup.Usage, error) { return cgroup.Usage{}, nil }

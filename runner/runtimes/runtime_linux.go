@@ -67,6 +67,7 @@ type Timing struct {
 	Requested int64          // CLOCK_MONOTONIC just before the request, nanoseconds
 	Phases    []launch.Phase // of the runtime's own launch; nil where it does not tell
 	Created   time.Duration  // spent on making the cgroup, before the request; 0 where that is part of the start
+	Joined    time.Duration  // spent on making its network, before the request; 0 where that is part of the start
 }
 
 // Image is a directory that containers have as their root, read-only to them
