@@ -45,7 +45,10 @@ test-vm:
 	-@PLIMSOLL_REQUIRE= $(GO) test -json -p 1 $(VM_PACKAGES) > $(VM_OUT)/host.json
 	$(GO) run ./internal/vmtest/cmd/vmtest run -out $(VM_OUT) -release $(RELEASE) -cgroup $(CGROUP) -init "$(INIT)" -swap 256 \
 		-with $(VM_PROGRAMS) -require $(VM_REQUIRE) -require-user linux -timeout 5m -kill-after 10m $(VM_PACKAGES)
-	$(GO) run ./internal/vmtest/cmd/vmtest skips $(VM_OUT)/host.json $(VM_OUT)/root.json $(VM_OUT)/user.json
+	@mkdir -p $(VM_OUT)/thin
+	$(GO) run ./internal/vmtest/cmd/vmtest run -out $(VM_OUT)/thin -release $(RELEASE) -cgroup $(CGROUP) -users root \
+		-with dmsetup,lvm,mkfs.ext4 -require root,dm-thin,lvm-thin -timeout 25m -kill-after 30m -run Thin ./storagebench
+	$(GO) run ./internal/vmtest/cmd/vmtest skips $(VM_OUT)/host.json $(VM_OUT)/root.json $(VM_OUT)/user.json $(VM_OUT)/thin/root.json
 
 measure: tools
 	PLIMSOLL_MEASURE=1 $(GO) test -run 'Measure|Kill|Interrupt' -v -count=1 -p 1 -timeout 2h ./...
