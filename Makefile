@@ -48,7 +48,8 @@ test-vm:
 	$(VM_RUN) -out $(VM_OUT)/plain -cgroup $(CGROUP) -swap 256 -with $(VM_PROGRAMS) -require $(VM_REQUIRE) -require-user linux $(VM_PACKAGES)
 	$(VM_RUN) -out $(VM_OUT)/systemd -cgroup $(CGROUP) -init systemd -run 'Systemd|Scope' -require linux,root -require-user linux ./isolate/cgroup/scope ./runner/local
 	$(VM_RUN) -out $(VM_OUT)/v1 -cgroup v1 -users root -require linux,root ./isolate/cgroup
-	cd $(VM_OUT) && $(GO) run ../internal/vmtest/cmd/vmtest skips host.json plain/root.json plain/user.json systemd/root.json systemd/user.json v1/root.json
+	$(VM_RUN) -out $(VM_OUT)/thin -cgroup $(CGROUP) -users root -with dmsetup,lvm,mkfs.ext4 -require root,dm-thin,lvm-thin -run Thin ./storagebench
+	cd $(VM_OUT) && $(GO) run ../internal/vmtest/cmd/vmtest skips host.json plain/root.json plain/user.json systemd/root.json systemd/user.json v1/root.json thin/root.json
 
 measure: tools
 	PLIMSOLL_MEASURE=1 $(GO) test -run 'Measure|Kill|Interrupt' -v -count=1 -p 1 -timeout 2h ./...
