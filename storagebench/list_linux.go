@@ -4,7 +4,7 @@ package storagebench
 // Probe says.
 func Backends() []Backend {
 	return []Backend{
-		Overlay, OverlayMetacopy, OverlayVolatile, OverlayTmpfs, FuseOverlayfs{},
+		Overlay, OverlayMetacopy, OverlayVolatile, OverlayTmpfs, FuseOverlayfs{}, AUFS{},
 		Btrfs{}, ZFS{}, XFSReflink{},
 		DMThin{}, LVMThin{}, LoopExt4, LoopXFS,
 		VFS{},
