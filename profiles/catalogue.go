@@ -155,6 +155,8 @@ var Catalogue = []WorkloadType{
 	{
 		Name: "quirks", OnStorage: true, Once: true,
 		Help: "what a program in a clone would take for granted on a plain file system, and whether it holds: quirk/NAME is 1 if so, 0 if not",
+		Params: []Param{
+			{Name: "fill", Kind: Bool, Default: "true", Help: "also fill the storage up, with bytes and with files, and see what becomes of other clones"}},
 	},
 }
 

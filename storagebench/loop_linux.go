@@ -36,6 +36,7 @@ var xfsInAFile = block.FileSystem{
 	Type:  "xfs",
 	Make:  append([]string{"-s", "size=4096"}, xfsReflinking.Make...),
 	Flags: xfsReflinking.Flags,
+	Late:  true,
 }
 
 func (b Loop) Info() Info {

@@ -32,6 +32,7 @@ var xfsReflinking = block.FileSystem{
 	Type:  "xfs",
 	Make:  []string{"-q", "-f", "-K", "-m", "reflink=1"},
 	Flags: unix.MS_NOATIME,
+	Late:  true,
 }
 
 // smallestXFS is what mkfs.xfs(8) refuses to go below.

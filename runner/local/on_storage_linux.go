@@ -35,9 +35,9 @@ func (t *trial) onStorage(ctx context.Context) error {
 			}
 			return operation.Import(ctx, target, image)
 		})
-	case "quirks": // which fills the pool up
+	case "quirks": // which may fill the pool up
 		made, err = t.inNewPool(ctx, target, operation.QuirkPoolSize, func(target operation.Target) ([]operation.Measurement, error) {
-			return operation.Quirks(ctx, target)
+			return operation.Quirks(ctx, target, operation.QuirksOptions{Fill: t.key.Param("fill") == "true"})
 		})
 	default:
 		if target.Pool, err = t.executor.pools.get(ctx, t.dir, t.key.Storage, name, find); err == nil {

@@ -18,6 +18,10 @@ type FileSystem struct {
 	Make  []string // arguments of mkfs.TYPE
 	Flags uintptr  // MS_NOATIME...
 	Data  string   // mount options
+
+	// Late says that it gives back in the background what was removed, as xfs
+	// does since Linux 5.14 ("deferred inode inactivation").
+	Late bool
 }
 
 // Ext4 is a file system for a ground that nobody asked to be something else.
@@ -39,6 +43,7 @@ type Ground struct {
 	Dir    string  // its root
 	Device *Device // below it; nil for a place
 
+	late    bool // see FileSystem
 	mounted bool
 	empty   int64  // bytes in use when it was new
 	number  uint64 // device of a place
@@ -49,7 +54,7 @@ type Ground struct {
 // mount are dir/ground.img and dir/ground. What was made before an error is
 // taken away.
 func NewGround(ctx context.Context, dir string, fs FileSystem, size int64, device string) (_ *Ground, err error) {
-	g := &Ground{Dir: filepath.Join(dir, "ground")}
+	g := &Ground{Dir: filepath.Join(dir, "ground"), late: fs.Late}
 	if device != "" {
 		g.Device, err = Open(device)
 	} else {
@@ -84,7 +89,7 @@ func NewGround(ctx context.Context, dir string, fs FileSystem, size int64, devic
 // PlaceGround is a directory, dir/ground, on the file system that dir is on.
 // What else is there counts as used before.
 func PlaceGround(dir string) (*Ground, error) {
-	g := &Ground{Dir: filepath.Join(dir, "ground")}
+	g := &Ground{Dir: filepath.Join(dir, "ground"), late: true} // who knows
 	if err := os.Mkdir(g.Dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -129,9 +134,8 @@ func (g *Ground) Usage() (Usage, error) {
 	return u, nil
 }
 
-// settled waits until what is used stays the same for a moment: what was
-// removed may be given back in the background, as xfs does since Linux 5.14
-// ("deferred inode inactivation"). Others may write to a place for ever.
+// settled waits, where space comes back late, until what is used stays the
+// same for a moment. Others may write to a place for ever.
 func (g *Ground) settled() (used, free int64, err error) {
 	used = -1
 	for end := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -144,7 +148,7 @@ func (g *Ground) settled() (used, free int64, err error) {
 		}
 		before := used
 		used, free = int64(st.Blocks-st.Bfree)*st.Bsize, int64(st.Bavail)*st.Bsize
-		if used == before || time.Now().After(end) {
+		if !g.late || used == before || time.Now().After(end) {
 			return used, free, nil
 		}
 	}

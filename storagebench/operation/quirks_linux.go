@@ -27,16 +27,21 @@ type Finding struct {
 	Found string // what a clone does instead; "" where it behaves as a plain directory
 }
 
-// QuirkPoolSize is the storagebench.Options.Size of a pool for [Quirks], which
-// fills it up: the least that all backends can be built in.
+// QuirkPoolSize is the storagebench.Options.Size of a pool that [Quirks] may
+// fill up: the least that all backends can be built in.
 const QuirkPoolSize = 640 << 20
+
+// QuirksOptions say what is tried.
+type QuirksOptions struct {
+	Fill bool // also those for which the pool is filled up, which takes some seconds
+}
 
 // Quirks imports an image of its own into a pool that is new, and tries what
 // [List] lists.
 //
 //	quirk/NAME  1  1 where a clone behaves as a plain directory, 0 where not
-func Quirks(ctx context.Context, t Target) ([]Measurement, error) {
-	findings, err := Try(ctx, t)
+func Quirks(ctx context.Context, t Target, o QuirksOptions) ([]Measurement, error) {
+	findings, err := Try(ctx, t, o)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +56,11 @@ func Quirks(ctx context.Context, t Target) ([]Measurement, error) {
 }
 
 // Try is Quirks with what was found in words.
-func Try(ctx context.Context, t Target) (findings []Finding, err error) {
+func Try(ctx context.Context, t Target, o QuirksOptions) (findings []Finding, err error) {
+	quirks := slices.Concat(fileQuirks, nameQuirks)
+	if o.Fill {
+		quirks = List()
+	}
 	image, err := quirkImage()
 	if err != nil {
 		return nil, fmt.Errorf("quirks: %w", err)
@@ -60,14 +69,14 @@ func Try(ctx context.Context, t Target) (findings []Finding, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("quirks: %w", err)
 	}
-	if u.Free > 2*QuirkPoolSize {
+	if o.Fill && u.Free > 2*QuirkPoolSize {
 		return nil, fmt.Errorf("quirks: the pool has %d bytes free, which is too much to fill up (open it with QuirkPoolSize, %d)", u.Free, QuirkPoolSize)
 	}
 	if err := t.Pool.Import(ctx, image); err != nil {
 		return nil, fmt.Errorf("quirks: import %s: %w", image.Name, err)
 	}
 	err = t.withClones(ctx, "quirks", 2, func(roots []string) error {
-		for _, q := range List() {
+		for _, q := range quirks {
 			s := scene{target: t, root: roots[0], dir: filepath.Join(roots[0], q.Name), other: filepath.Join(roots[1], q.Name)}
 			found := Finding{Quirk: q}
 			// A device that is gone must not be taken for quirks.

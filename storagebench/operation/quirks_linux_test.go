@@ -12,7 +12,7 @@ func try(t *testing.T, name string, bare bool) (departs []string) {
 	t.Helper()
 	target := open(t, name, QuirkPoolSize)
 	target.Bare = bare
-	findings, err := Try(t.Context(), target)
+	findings, err := Try(t.Context(), target, QuirksOptions{Fill: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestOverlayHasItsQuirks(t *testing.T) {
 }
 
 func TestQuirksWantASmallPool(t *testing.T) {
-	if _, err := Quirks(t.Context(), open(t, "vfs", 4<<30)); err == nil || !strings.Contains(err.Error(), "too much to fill up") {
+	if _, err := Quirks(t.Context(), open(t, "vfs", 4<<30), QuirksOptions{Fill: true}); err == nil || !strings.Contains(err.Error(), "too much to fill up") {
 		t.Error(err)
 	}
 }
