@@ -39,15 +39,14 @@ const killedOnStorage = `
 rounds: 1
 gap: 1ms
 factors:
-  workload: [import, provision, large_change, diff, startup]
+  workload: [import, provision, large_change, startup]
   runtime: [bare, isolate]
-  storage: [overlay, overlay-tmpfs, fuse-overlayfs, btrfs, zfs, xfs-reflink, loop-ext4, vfs]
+  storage: [overlay-tmpfs, fuse-overlayfs, btrfs, zfs, loop-ext4, vfs]
 pools: {size: 640MiB}
 workloads:
   import: {params: {layers: [2], files: [30], size: [1MiB]}}
   provision: {params: {layers: [2], files: [30], size: [1MiB], clones: [3]}}
   large_change: {params: {file: [8MiB]}}
-  diff: {params: {layers: [2], files: [30], size: [1MiB], changes: [6]}}
 `
 
 // rig is a work directory, a profile, and a way to start bench on them.
