@@ -66,11 +66,12 @@ func (b ZFS) Open(ctx context.Context, dir string, o Options) (_ Pool, err error
 		}
 	}()
 	if isZFSFuse() {
-		if p.lock, err = lockZFSFuse(ctx); err != nil {
-			return nil, err
-		}
+		p.fuse = &theZFSFuse
+		err = p.fuse.enter(ctx, p.name)
+	} else {
+		err = loadZFS(ctx)
 	}
-	if p.daemon, err = startZFS(ctx, dir); err != nil {
+	if err != nil {
 		return nil, missing("zfs", err)
 	}
 	if o.Device != "" {
@@ -87,7 +88,7 @@ func (b ZFS) Open(ctx context.Context, dir string, o Options) (_ Pool, err error
 		}
 	}
 	args := append([]string{"create", "-f"}, zfsProperties...)
-	if !isZFSFuse() {
+	if p.fuse == nil {
 		args = append(args, openZFSProperties...)
 	}
 	if _, err := block.Command(ctx, "zpool", append(args, p.name, p.device.Path)...); err != nil {
@@ -108,15 +109,10 @@ func (o Options) name() string {
 type zfsPool struct {
 	dir    string
 	name   string
-	lock   *os.File   // nil with OpenZFS
-	daemon *zfsDaemon // nil where it is not ours, or in the kernel
+	fuse   *zfsFuse // nil with OpenZFS
 	device *block.Device
 	empty  int64
 	since  tree.Mark // the image is as it will stay
-
-	// zfs-fuse 0.7.0 does one thing at a time: when it mounts several at once it
-	// forgets to answer some, and whoever looks at those waits for ever.
-	one sync.Mutex
 
 	mu      sync.Mutex
 	count   int
@@ -129,11 +125,11 @@ func (p *zfsPool) root(name string) string    { return filepath.Join(p.dir, name
 
 // alone is a moment in which nothing is mounted or unmounted, where that matters.
 func (p *zfsPool) alone() (over func()) {
-	if !isZFSFuse() {
+	if p.fuse == nil {
 		return func() {}
 	}
-	p.one.Lock()
-	return p.one.Unlock
+	p.fuse.mounting.Lock()
+	return p.fuse.mounting.Unlock
 }
 
 // mounted runs a command that mounts something at root. It is there when it
@@ -197,7 +193,7 @@ func (p *zfsPool) Diff(ctx context.Context, id string) ([]Change, error) {
 		return nil, fmt.Errorf("no clone %q", id)
 	}
 	image, root := p.root("image"), p.root(name)
-	if isZFSFuse() {
+	if p.fuse != nil {
 		return tree.CompareSince(ctx, image, root, p.since)
 	}
 	out, err := block.Command(ctx, "zfs", "diff", "-H", p.dataset("image@base"), p.dataset(name))
@@ -280,7 +276,7 @@ func (p *zfsPool) Usage(ctx context.Context) (Usage, error) {
 	if _, err := block.Command(ctx, "zfs", "set", "plimsoll:usage=now", p.name); err != nil {
 		return Usage{}, err
 	}
-	if !isZFSFuse() {
+	if p.fuse == nil {
 		if _, err := block.Command(ctx, "zpool", "wait", "-t", "free", p.name); err != nil {
 			return Usage{}, err
 		}
@@ -304,12 +300,27 @@ func (p *zfsPool) space(ctx context.Context) (used, free int64, err error) {
 	return used, free, nil
 }
 
-// Close ends a daemon of ours, and with it the pool, in whatever state it is.
+// Close of the last pool in a zfs-fuse of ours ends that, in whatever state the
+// pool is.
 func (p *zfsPool) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	errs := []error{p.unmount()}
+	if p.fuse != nil {
+		errs = append(errs, p.fuse.leave(ctx, p.name))
+	} else {
+		errs = append(errs, destroyZpool(ctx, p.name))
+	}
+	if p.device != nil {
+		errs = append(errs, p.device.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (p *zfsPool) unmount() error {
+	defer p.alone()()
 	var errs []error
 	for _, name := range slices.Concat([]string{"image"}, slices.Collect(maps.Values(p.clones)), p.removed) {
 		errs = append(errs, block.Unmount(p.root(name)))
@@ -318,13 +329,6 @@ func (p *zfsPool) Close() error {
 		}
 	}
 	p.clones, p.removed = map[string]string{}, nil
-	if p.daemon == nil || !p.daemon.stop(ctx, p.name) {
-		errs = append(errs, destroyZpool(ctx, p.name))
-	}
-	if p.device != nil {
-		errs = append(errs, p.device.Close())
-	}
-	p.lock.Close() // os.ErrInvalid where there is none
 	return errors.Join(errs...)
 }
 
@@ -338,6 +342,19 @@ func destroyZpool(ctx context.Context, name string) error {
 		_, err := block.Command(ctx, "zpool", "destroy", "-f", name)
 		return err
 	})
+}
+
+// loadZFS makes sure that the kernel has OpenZFS.
+func loadZFS(ctx context.Context) error {
+	_, err := zpools(ctx)
+	if err == nil {
+		return nil
+	}
+	block.Command(ctx, "modprobe", "zfs") // zpools says whether that was it
+	if _, err := zpools(ctx); err != nil {
+		return &Missing{Backend: "zfs", Reason: err.Error(), Fix: "modprobe zfs, after apt-get install zfs-dkms"}
+	}
+	return nil
 }
 
 func zpools(ctx context.Context) ([]string, error) {
