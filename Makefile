@@ -13,7 +13,7 @@ build:
 # What a test finds missing it skips, unless it is named here: as root on a
 # host of our own, nothing that these stand for may go untested.
 ifeq ($(shell id -u),0)
-export PLIMSOLL_REQUIRE ?= linux,root,cgroup,timens,userns-overlay,binutils,setpriv
+export PLIMSOLL_REQUIRE ?= linux,root,cgroup,timens,userns-overlay,binutils,setpriv,loop,overlay,fuse-overlayfs,btrfs,xfs-reflink,loop-ext4,loop-xfs,vfs
 endif
 
 # One package at a time: tests look whether the host is as it was before, and
@@ -26,30 +26,39 @@ test: tools
 # emulation, as root and as an ordinary user. RELEASE=bullseye is 5.10,
 # trixie 6.12; CGROUP=v1 or hybrid mounts the hierarchies so. What systemd
 # delegates is tested in machines whose process 1 is this host's systemd, the
-# controllers that only v1 has in one that mounts them. The same tests here come
-# first, for the table of what is proven where: a test that every machine skipped
-# is a failure. One that fails here is for make test to report.
+# controllers that only v1 has in one that mounts them, thin pools in one that
+# has the modules; VM_THIN="-run Thin" tests all of those, ten minutes long.
+# A table tells what is proven where: a test that every machine skipped is run
+# here, and if it is skipped here too, that is a failure.
 RELEASE ?= bookworm
 CGROUP ?= v2
 VM_OUT ?= vm
 VM_PACKAGES ?= $(sort $(dir $(shell find ./isolate ./hostcheck ./runner/local -name '*_linux_test.go'))) ./cmd/checkconfig
 VM_PROGRAMS = newuidmap,newgidmap,setpriv,dmsetup,lvm,thin_check,mkfs.ext4,mkfs.xfs,mkfs.btrfs,fuse-overlayfs,fusermount3
+VM_THIN ?= -short -run 'TestThin|TestDMThin/(info|clones|changes|in.use|model)'
 VM_REQUIRE ?= linux,root
 ifeq ($(RELEASE)-$(CGROUP),bookworm-v2)
 VM_REQUIRE = linux,root,cgroup,timens,userns-overlay,swap,setpriv
 endif
 VM_RUN = $(GO) run ./internal/vmtest/cmd/vmtest run -release $(RELEASE) -timeout 5m -kill-after 10m
+VM_MACHINES = plain thin v1 systemd
+.PHONY: $(VM_MACHINES:%=vm-%)
 test-vm:
 	@$(MAKE) --no-print-directory tools TOOLS="qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.ext4:e2fsprogs xz:xz-utils newuidmap:uidmap \
 		dmsetup:dmsetup lvm:lvm2 thin_check:thin-provisioning-tools mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs fuse-overlayfs:fuse-overlayfs \
 		dbus-daemon:dbus systemctl:systemd"
 	@mkdir -p $(VM_OUT)
-	-@PLIMSOLL_REQUIRE= $(GO) test -json -p 1 $(VM_PACKAGES) > $(VM_OUT)/host.json
+	@$(MAKE) --no-print-directory -k -O -j$(shell nproc) $(VM_MACHINES:%=vm-%); machines=$$?; \
+	PLIMSOLL_REQUIRE= $(GO) run ./internal/vmtest/cmd/vmtest skips -in $(VM_OUT) -here host.json \
+		plain/root.json plain/user.json systemd/root.json systemd/user.json v1/root.json thin/root.json && exit $$machines
+vm-plain:
 	$(VM_RUN) -out $(VM_OUT)/plain -cgroup $(CGROUP) -swap 256 -with $(VM_PROGRAMS) -require $(VM_REQUIRE) -require-user linux $(VM_PACKAGES)
+vm-systemd:
 	$(VM_RUN) -out $(VM_OUT)/systemd -cgroup $(CGROUP) -init systemd -run 'Systemd|Scope' -require linux,root -require-user linux ./isolate/cgroup/scope ./runner/local
+vm-v1:
 	$(VM_RUN) -out $(VM_OUT)/v1 -cgroup v1 -users root -require linux,root ./isolate/cgroup
-	$(VM_RUN) -out $(VM_OUT)/thin -cgroup $(CGROUP) -users root -with dmsetup,lvm,mkfs.ext4 -require root,dm-thin,lvm-thin -run Thin ./storagebench
-	cd $(VM_OUT) && $(GO) run ../internal/vmtest/cmd/vmtest skips host.json plain/root.json plain/user.json systemd/root.json systemd/user.json v1/root.json thin/root.json
+vm-thin:
+	$(VM_RUN) -out $(VM_OUT)/thin -cgroup $(CGROUP) -users root -with dmsetup,lvm,mkfs.ext4 -require root,dm-thin,lvm-thin $(VM_THIN) ./storagebench
 
 measure: tools
 	PLIMSOLL_MEASURE=1 $(GO) test -run 'Measure|Kill|Interrupt' -v -count=1 -p 1 -timeout 2h ./...
@@ -59,7 +68,8 @@ measure: tools
 TOOLS = cc:gcc,libc6-dev as:binutils \
 	aarch64-linux-gnu-as:binutils-aarch64-linux-gnu x86_64-linux-gnu-as:binutils-x86-64-linux-gnu \
 	qemu-aarch64-static:qemu-user-static runc:runc crun:crun bwrap:bubblewrap \
-	fio:fio busybox:busybox-static newuidmap:uidmap setpriv:util-linux strace:strace
+	fio:fio busybox:busybox-static newuidmap:uidmap setpriv:util-linux strace:strace \
+	mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs fuse-overlayfs:fuse-overlayfs zpool:zfs-fuse
 
 tools:
 	@missing=; \
@@ -68,9 +78,11 @@ tools:
 	done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing && exit 0; \
+		apt-get update -q; \
+		known=$$(for package in $$missing; do apt-cache show $$package >/dev/null 2>&1 && echo $$package; done); \
+		DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$known && [ "$$(echo $$known)" = "$$(echo $$missing)" ] && exit 0; \
 	fi; \
-	echo "some tests will be skipped for want of:$$missing"
+	echo "some tests will be skipped for want of, or of some of:$$missing"
 
 # What is pure builds and runs on macOS too; what measures, on both architectures.
 lint:

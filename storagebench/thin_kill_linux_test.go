@@ -75,6 +75,9 @@ func livePool(backend, dir, name string) error {
 func TestThinKilled(t *testing.T) {
 	// As many, of the time that opening and closing takes in an emulated machine.
 	times := map[string]int{"dm-thin": 20, "lvm-thin": 10}
+	if testing.Short() {
+		times = map[string]int{"dm-thin": 4, "lvm-thin": 2}
+	}
 	longest := map[string]time.Duration{"dm-thin": 4 * time.Second, "lvm-thin": 15 * time.Second}
 	eachThin(t, func(t *testing.T, b Backend, dir, name string) {
 		backend := b.Info().Name

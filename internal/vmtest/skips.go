@@ -56,6 +56,7 @@ const measurement = "a measurement:"
 type SkipTable struct {
 	Machines []string
 	Rows     []SkipRow
+	Exempt   map[string]string // why nobody is expected to run a test
 }
 
 // SkipRow is the tests that were skipped for one reason on the same machines.
@@ -66,15 +67,14 @@ type SkipRow struct {
 	Tests   []string
 }
 
-// Unproven reports whether no machine ran the tests, and one should have.
-func (r SkipRow) Unproven() bool {
-	ran := slices.ContainsFunc(r.Actions, func(a string) bool { return a != "" && a != "skip" })
-	return !ran && !strings.HasPrefix(r.Reason, measurement)
+// ran reports whether any machine ran the tests.
+func (r SkipRow) ran() bool {
+	return slices.ContainsFunc(r.Actions, func(a string) bool { return a != "" && a != "skip" })
 }
 
-// Skips compares the machines.
-func Skips(machines []string, outcomes []Outcomes) SkipTable {
-	t := SkipTable{Machines: machines}
+// Skips compares the machines. Exempt has reasons by package and name of a test.
+func Skips(machines []string, outcomes []Outcomes, exempt map[string]string) SkipTable {
+	t := SkipTable{Machines: machines, Exempt: exempt}
 	reasons := map[string]string{} // by test, of the first machine that skipped it
 	for _, o := range slices.Backward(outcomes) {
 		for name, out := range o {
@@ -101,11 +101,16 @@ func Skips(machines []string, outcomes []Outcomes) SkipTable {
 	return t
 }
 
-// Unproven names the tests that no machine ran.
+// Unproven names the tests that no machine ran and one should have.
 func (t SkipTable) Unproven() (tests []string) {
 	for _, r := range t.Rows {
-		if r.Unproven() {
-			tests = append(tests, r.Tests...)
+		if r.ran() || strings.HasPrefix(r.Reason, measurement) {
+			continue
+		}
+		for _, name := range r.Tests {
+			if t.Exempt[name] == "" {
+				tests = append(tests, name)
+			}
 		}
 	}
 	return tests
@@ -128,6 +133,13 @@ func (t SkipTable) String() string {
 			fmt.Fprintf(&b, "%-*s", width, cmp.Or(a, "-"))
 		}
 		fmt.Fprintf(&b, "%5d  %s\n", len(r.Tests), cmp.Or(r.Reason, "nothing"))
+	}
+	for _, r := range t.Rows {
+		for _, name := range r.Tests {
+			if t.Exempt[name] != "" && !r.ran() {
+				fmt.Fprintf(&b, "EXEMPT  %s: %s\n", name, t.Exempt[name])
+			}
+		}
 	}
 	for _, name := range t.Unproven() {
 		fmt.Fprintf(&b, "UNPROVEN  %s\n", name)

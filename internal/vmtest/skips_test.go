@@ -38,23 +38,31 @@ func TestSkips(t *testing.T) {
 	pass, fail, run := Outcome{Action: "pass"}, Outcome{Action: "fail"}, Outcome{Action: "run"}
 	root, swap, quiet := Outcome{"skip", "needs root"}, Outcome{"skip", "needs swap"}, Outcome{"skip", "a measurement: alone"}
 	table := Skips([]string{"host", "root", "user"}, []Outcomes{
-		{"p Everywhere": pass, "p Nowhere": swap, "p A": pass, "p B": pass, "p ThereOnly": root, "p Broken": swap, "p HostOnlyTest": swap, "p Measure": quiet},
+		{"p Everywhere": pass, "p Nowhere": swap, "p A": pass, "p B": pass, "p ThereOnly": root, "p Broken": swap, "p HostOnlyTest": swap, "p Measure": quiet, "p Exempt": swap},
 		{"p Everywhere": pass, "p Nowhere": root, "p A": pass, "p B": pass, "p ThereOnly": pass, "p Broken": fail, "p Measure": quiet},
 		{"p Everywhere": pass, "p Nowhere": root, "p A": root, "p B": root, "p ThereOnly": root, "p Broken": run, "p Measure": quiet},
-	})
+	}, map[string]string{"p Exempt": "takes two hosts", "p A": "proven after all"})
 	want := strings.Join([]string{
 		"host  root  user  tests  which say",
 		"skip  skip  skip      1  a measurement: alone",
 		"pass  pass  skip      2  needs root",
 		"skip  pass  skip      1  needs root",
-		"skip  -     -         1  needs swap",
+		"skip  -     -         2  needs swap",
 		"skip  fail  run       1  needs swap", // reported as a failure where it failed
 		"skip  skip  skip      1  needs swap",
+		"EXEMPT  p Exempt: takes two hosts",
 		"UNPROVEN  p HostOnlyTest",
 		"UNPROVEN  p Nowhere",
 	}, "\n") + "\n"
 	if d := cmp.Diff(want, table.String()); d != "" {
 		t.Errorf("table (-want +got):\n%s", d)
+	}
+}
+
+func TestHereArgs(t *testing.T) {
+	got := hereArgs([]string{"m/p TestB/sub", "m/p TestB/other/one", "m/a/q TestA", "m/p TestA"})
+	if d := cmp.Diff([]string{"-run", "^(TestA|TestB)$", "m/a/q", "m/p"}, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }
 
@@ -72,7 +80,7 @@ func FuzzReadOutcomes(f *testing.F) {
 				skipped++
 			}
 		}
-		if got := Skips([]string{"a", "b"}, []Outcomes{all, all}).Unproven(); len(got) != skipped {
+		if got := Skips([]string{"a", "b"}, []Outcomes{all, all}, nil).Unproven(); len(got) != skipped {
 			t.Errorf("%d unproven, %d skipped", len(got), skipped)
 		}
 	})

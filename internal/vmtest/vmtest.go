@@ -25,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +46,7 @@ type Config struct {
 	Files    []string // absolute paths of this host, files or directories, copied to the same place
 
 	Run     string            // as go test -run
+	Short   bool              // as go test -short
 	Verbose bool              // show all output as it comes
 	Require map[string]string // PLIMSOLL_REQUIRE, by user
 
@@ -72,6 +74,7 @@ func Run(ctx context.Context, c Config, stdout io.Writer) error {
 	if c.Init != "" && c.Init != "systemd" {
 		return fmt.Errorf("unknown init %q: systemd, or none for our own", c.Init)
 	}
+	began := time.Now()
 	if err := c.clearOut(); err != nil {
 		return err
 	}
@@ -114,7 +117,8 @@ func Run(ctx context.Context, c Config, stdout io.Writer) error {
 		sum.pass, sum.fail, sum.skip = sum.pass+r.pass, sum.fail+r.fail, sum.skip+r.skip
 		failed = failed || r.failed
 	}
-	fmt.Fprintf(stdout, "%s%d passed, %d failed, %d skipped; results in %s\n", coverage, sum.pass, sum.fail, sum.skip, c.Out)
+	fmt.Fprintf(stdout, "%s%d passed, %d failed, %d skipped in %.0f s; results in %s\n",
+		coverage, sum.pass, sum.fail, sum.skip, time.Since(began).Seconds(), c.Out)
 	if failed {
 		return ErrTests
 	}
@@ -228,7 +232,7 @@ func (c Config) job(user string, tests []testPackage) guest.Job {
 			Path: "/" + guestBinary(i),
 			Dir:  "/" + guestDir(t),
 			Args: []string{
-				"-test.v=test2json", "-test.paniconexit0", "-test.run=" + c.Run,
+				"-test.v=test2json", "-test.paniconexit0", "-test.run=" + c.Run, "-test.short=" + strconv.FormatBool(c.Short),
 				"-test.timeout=" + c.Timeout.String(), "-test.gocoverdir=" + guest.CoverDir,
 			},
 			Env: []string{"PLIMSOLL_REQUIRE=" + c.Require[user]},

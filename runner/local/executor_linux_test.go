@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -226,10 +227,14 @@ workloads:
 }
 
 func TestLimitThatKillsIsExplained(t *testing.T) {
+	tiny := "{memory: 20MiB}"
+	if swaps, _ := os.ReadFile("/proc/swaps"); bytes.Count(swaps, []byte("\n")) > 1 {
+		tiny = "{memory: 20MiB, swap: none}" // else it would swap for minutes, and live
+	}
 	e := open(t, profile(t, `
 rounds: 1
 factors: {workload: [memory], runtime: [isolate], storage: [bind], limits: [tiny]}
-limits: {tiny: {memory: 20MiB}}
+limits: {tiny: `+tiny+`}
 workloads: {memory: {repeats: 1, params: {size: 64MiB, duration: 1ms, part: stream}}}
 `))
 	need(t, "root", e.runtimes["isolate"].missing == nil)

@@ -17,12 +17,15 @@ const setsOfPool = 250
 
 // Model makes random changes in clones, and in a tree in memory, and wants Diff
 // to list exactly what differs there: 25 sets of changes, 1,000 with
-// PLIMSOLL_MEASURE=1. Sets are numbered, and the same in each run.
+// PLIMSOLL_MEASURE=1, 3 with -short. Sets are numbered, and the same in each run.
 func Model(t *testing.T, b storagebench.Backend) {
 	needBackend(t, b)
 	sets := 25
-	if os.Getenv("PLIMSOLL_MEASURE") != "" {
+	switch {
+	case os.Getenv("PLIMSOLL_MEASURE") != "":
 		sets = 1000
+	case testing.Short():
+		sets = 3
 	}
 	began, listed := time.Now(), 0
 	for from := 0; from < sets && !t.Failed(); from += setsOfPool {

@@ -5,10 +5,11 @@
 //
 //	vmtest run ./isolate/... ./hostcheck/...
 //	vmtest run -release bullseye -cgroup v1 -run Memory -v ./isolate/cgroup
-//	vmtest skips host.json root.json user.json
+//	vmtest skips -here host.json root.json user.json
 //
 // skips compares outputs of go test -json, one for each machine and user, and
-// fails if a test was skipped on all of them.
+// fails if a test was skipped on all of them, unless exempt.go says why. With
+// -here it first runs such tests on this host.
 package main
 
 import (
@@ -45,7 +46,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		case "run":
 			return test(ctx, args[1:], stdout)
 		case "skips":
-			return skips(args[1:], stdout)
+			return skips(ctx, args[1:], stdout)
 		}
 	}
 	return errors.New("usage: vmtest run [flags] PACKAGES, or vmtest skips FILES")
@@ -67,6 +68,7 @@ func test(ctx context.Context, args []string, stdout io.Writer) error {
 	fs.StringVar(&c.Init, "init", "", "systemd: this host's is process 1 of the machine, with a manager of the user's")
 	fs.StringVar(&c.Append, "append", "", "more kernel command `line`, as cgroup_disable=memory")
 	fs.StringVar(&c.Run, "run", "", "as go test -run")
+	fs.BoolVar(&c.Short, "short", false, "as go test -short")
 	fs.BoolVar(&c.Verbose, "v", false, "show all output as it comes")
 	fs.DurationVar(&c.Timeout, "timeout", 3*time.Minute, "of one test binary")
 	fs.DurationVar(&c.Limit, "kill-after", 5*time.Minute, "of the machine, from boot to power off")
@@ -111,26 +113,49 @@ func list(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' })
 }
 
-func skips(files []string, stdout io.Writer) error {
-	var all []vmtest.Outcomes
-	var machines []string
-	for _, name := range files {
-		machines = append(machines, strings.TrimSuffix(name, ".json"))
-		f, err := os.Open(name)
+func skips(ctx context.Context, args []string, stdout io.Writer) error {
+	fs := flag.NewFlagSet("vmtest skips", flag.ExitOnError)
+	here := fs.String("here", "", "`file` for the output of the tests that no machine ran: they are run on this host")
+	in := fs.String("in", "", "`directory` of the files")
+	fs.Parse(args)
+	machines, outcomes, err := readAll(*in, fs.Args())
+	if err != nil {
+		return err
+	}
+	t := vmtest.Skips(machines, outcomes, exempt)
+	if rest := t.Unproven(); *here != "" && len(rest) > 0 {
+		f, err := os.Create(filepath.Join(*in, *here))
 		if err != nil {
 			return err
 		}
-		o, err := vmtest.ReadOutcomes(f)
-		f.Close()
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		if err := errors.Join(vmtest.TestHere(ctx, rest, f), f.Close()); err != nil {
+			return err
 		}
-		all = append(all, o)
+		if machines, outcomes, err = readAll(*in, append([]string{*here}, fs.Args()...)); err != nil {
+			return err
+		}
+		t = vmtest.Skips(machines, outcomes, exempt)
 	}
-	t := vmtest.Skips(machines, all)
 	fmt.Fprint(stdout, t)
 	if n := len(t.Unproven()); n > 0 {
 		return fmt.Errorf("%d tests were skipped on every machine", n)
 	}
 	return nil
+}
+
+func readAll(dir string, files []string) (machines []string, all []vmtest.Outcomes, err error) {
+	for _, name := range files {
+		machines = append(machines, strings.TrimSuffix(name, ".json"))
+		f, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			return nil, nil, err
+		}
+		o, err := vmtest.ReadOutcomes(f)
+		f.Close()
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all = append(all, o)
+	}
+	return machines, all, nil
 }
