@@ -31,6 +31,9 @@ type Info struct {
 	// Forgets says that a crash of the host may lose clones whole: they are in
 	// memory, or never synced.
 	Forgets bool
+	// NoSpecialFiles says that a clone can remove devices and FIFOs of the image,
+	// but not change or rename them: the backend cannot copy them up.
+	NoSpecialFiles bool
 }
 
 // Unit is how much is copied by the first change of a file.

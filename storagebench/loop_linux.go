@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -110,6 +111,8 @@ type loopPool struct {
 	share   func(to, from *os.File, size int64) error
 	since   tree.Mark // the image is as it will stay
 
+	made atomic.Int64 // clones, ever
+
 	mu      sync.Mutex
 	image   *block.Device
 	clones  map[string]*block.Device
@@ -141,23 +144,24 @@ func (p *loopPool) Clone(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	name := "clone-" + id
-	p.mu.Lock()
-	_, taken := p.clones[id]
-	if !taken {
-		p.clones[id] = nil // until it is there
+	// The directory is what reserves the name: it is there until the clone is
+	// removed, and another's is not to be taken away.
+	if err := os.Mkdir(p.root(name), 0o755); err != nil {
+		return "", fmt.Errorf("clone %s: %w", id, err)
 	}
-	p.mu.Unlock()
-	if taken {
-		return "", fmt.Errorf("clone %q is there already", id)
-	}
-	d, err := p.attach(ctx, name)
+	// The file has a name that none had before: the device of a clone of this id
+	// that was removed may live on for a while, and is known by its file.
+	file := p.file(fmt.Sprintf("%s.%d", name, p.made.Add(1)))
+	d, err := p.attach(ctx, name, file)
 	if err != nil {
-		err = errors.Join(err, p.discard(name, d))
+		err = errors.Join(err, p.discard(name, file, d))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
-		delete(p.clones, id)
+		if d != nil {
+			p.removed = append(p.removed, d)
+		}
 		return "", err
 	}
 	p.clones[id] = d
@@ -166,16 +170,13 @@ func (p *loopPool) Clone(ctx context.Context, id string) (string, error) {
 
 // attach copies the image's file and mounts the copy. With an error comes the
 // device that was made before.
-func (p *loopPool) attach(ctx context.Context, name string) (*block.Device, error) {
-	if err := p.copyImage(p.file(name)); err != nil {
+func (p *loopPool) attach(ctx context.Context, name, file string) (*block.Device, error) {
+	if err := p.copyImage(file); err != nil {
 		return nil, err
 	}
-	d, err := block.Loop(ctx, p.file(name), 0)
+	d, err := block.Loop(ctx, file, 0)
 	if err != nil {
 		return nil, err
-	}
-	if err := os.Mkdir(p.root(name), 0o755); err != nil {
-		return d, err
 	}
 	fs := p.backend.fs
 	return d, block.Mount(d.Path, p.root(name), fs.Type, fs.Flags, p.backend.clones)
@@ -199,12 +200,12 @@ func (p *loopPool) copyImage(file string) error {
 }
 
 // discard takes away a clone, or what there is of one.
-func (p *loopPool) discard(name string, d *block.Device) error {
+func (p *loopPool) discard(name, file string, d *block.Device) error {
 	errs := []error{block.Unmount(p.root(name))}
 	if d != nil {
 		errs = append(errs, d.Detach())
 	}
-	for _, path := range []string{p.root(name), p.file(name)} {
+	for _, path := range []string{p.root(name), file} {
 		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
@@ -233,7 +234,7 @@ func (p *loopPool) Remove(ctx context.Context, id string) error {
 	if d == nil {
 		return fmt.Errorf("no clone %q", id)
 	}
-	return p.discard("clone-"+id, d)
+	return p.discard("clone-"+id, d.File, d)
 }
 
 // Usage writes back the clones' file systems first, which the ground's does
@@ -262,12 +263,12 @@ func (p *loopPool) Close() error {
 	defer p.mu.Unlock()
 	var errs []error
 	for id, d := range p.clones {
-		errs = append(errs, p.discard("clone-"+id, d))
+		errs = append(errs, p.discard("clone-"+id, d.File, d))
 		p.removed = append(p.removed, d)
 		delete(p.clones, id)
 	}
 	if p.image != nil {
-		errs = append(errs, p.discard("image", p.image))
+		errs = append(errs, p.discard("image", p.image.File, p.image))
 		p.removed = append(p.removed, p.image)
 	}
 	for _, d := range p.removed {

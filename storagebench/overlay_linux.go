@@ -143,7 +143,9 @@ func overlayError(s stack, err error) error {
 }
 
 // inDirectory calls f in a thread that has dir as its working directory, and
-// ends: unshare(2), CLONE_FS.
+// ends: unshare(2), CLONE_FS. It leaves dir first, as the process's first
+// thread does not end with its goroutine but sleeps for ever
+// (runtime.LockOSThread), and would keep the file system in use.
 func inDirectory(dir string, f func() error) error {
 	done := make(chan error)
 	go func() {
@@ -153,7 +155,7 @@ func inDirectory(dir string, f func() error) error {
 			err = unix.Chdir(dir)
 		}
 		if err == nil {
-			err = f()
+			err = errors.Join(f(), unix.Chdir("/"))
 		}
 		done <- err
 	}()

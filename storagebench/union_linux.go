@@ -184,7 +184,7 @@ func (p *union) Remove(_ context.Context, id string) error {
 		// The kernel made it without permissions, which only root can do without.
 		os.Chmod(filepath.Join(dir, "work", "work"), 0o700)
 	}
-	return errors.Join(err, os.RemoveAll(dir))
+	return errors.Join(err, removeInUse(dir))
 }
 
 func (p *union) Usage(context.Context) (Usage, error) {
@@ -222,6 +222,18 @@ func (p *union) Close() error {
 		errs = append(errs, detach(p.clones), os.RemoveAll(p.clones))
 	}
 	return errors.Join(append(errs, p.ground.Close())...)
+}
+
+// removeInUse removes a directory in which somebody may still make files, who
+// opened a directory in it before it was unmounted. He has none to make them
+// in once they are gone, so a few rounds are enough.
+func removeInUse(dir string) (err error) {
+	for range 10 {
+		if err = os.RemoveAll(dir); !errors.Is(err, unix.ENOTEMPTY) {
+			return err
+		}
+	}
+	return err
 }
 
 // detach unmounts a directory at once, in use or not. It is no error where

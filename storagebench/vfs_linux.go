@@ -92,7 +92,7 @@ func (p *copies) Remove(_ context.Context, id string) error {
 	if !there {
 		return fmt.Errorf("clone %q is not there", id)
 	}
-	return os.RemoveAll(p.clone(id))
+	return removeInUse(p.clone(id))
 }
 
 func (p *copies) Usage(context.Context) (Usage, error) { return usage(p.ground) }

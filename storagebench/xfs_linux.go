@@ -138,7 +138,7 @@ func (p *reflinkPool) Remove(ctx context.Context, id string) error {
 	if !ok {
 		return fmt.Errorf("no clone %q", id)
 	}
-	return os.RemoveAll(p.clone(id))
+	return removeInUse(p.clone(id))
 }
 
 func (p *reflinkPool) Usage(context.Context) (Usage, error) { return usage(p.ground) }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"plimsoll/storagebench"
 )
 
@@ -57,6 +59,9 @@ func randomSet(p *pool, base *node, set int) (listed int) {
 		rand: rand.New(rand.NewPCG(uint64(set), 0)),
 	}
 	e.fixed = linkedNodes(e.tree)
+	if p.info.NoSpecialFiles {
+		e.stuck = specialNodes(e.tree)
+	}
 	for range 2 {
 		if err := e.steps(1 + e.rand.IntN(30)); err != nil {
 			p.t.Errorf("set %d: %v\n%s", set, err, e)
@@ -86,6 +91,18 @@ func linkedNodes(tree *node) map[*node]bool {
 		seen[n] = true
 	})
 	return linked
+}
+
+// specialNodes are the devices and FIFOs of the image.
+func specialNodes(tree *node) map[*node]bool {
+	special := map[*node]bool{}
+	tree.each("/", func(_ string, n *node) {
+		switch n.kind() {
+		case unix.S_IFIFO, unix.S_IFCHR, unix.S_IFBLK:
+			special[n] = true
+		}
+	})
+	return special
 }
 
 func (e *exercise) String() string { return "\t" + strings.Join(e.log, "\n\t") }

@@ -53,14 +53,15 @@ func needBackend(t *testing.T, b storagebench.Backend) {
 // A pool that fails the test where the backend does what it should not.
 type pool struct {
 	storagebench.Pool
-	t   *testing.T
-	dir string
+	t    *testing.T
+	info storagebench.Info
+	dir  string
 }
 
 // open makes a pool that is closed, and must have left nothing, when the test ends.
 func open(t *testing.T, b storagebench.Backend, o storagebench.Options) *pool {
 	t.Helper()
-	p := &pool{t: t, dir: t.TempDir()}
+	p := &pool{t: t, info: b.Info(), dir: t.TempDir()}
 	t.Cleanup(func() {
 		if p.Pool != nil {
 			if err := p.Close(); err != nil {

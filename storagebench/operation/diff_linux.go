@@ -22,9 +22,6 @@ type DiffOptions struct {
 //
 //	diff  s
 func Diff(ctx context.Context, t Target, o DiffOptions) (made []Measurement, err error) {
-	if t.Bare {
-		return nil, nil
-	}
 	err = t.withClone(ctx, "diff", func(root string) error {
 		truth, err := alter(ctx, root, o.Changed)
 		if err != nil {

@@ -18,7 +18,6 @@ type operation struct {
 	name    string
 	do      func(context.Context, Target) ([]Measurement, error)
 	metrics string
-	bare    string // metrics of a directory that is not a clone
 }
 
 // The operations, as a profile has them done: what each measures is asserted
@@ -26,34 +25,31 @@ type operation struct {
 var operations = []operation{
 	{"provision", func(ctx context.Context, t Target) ([]Measurement, error) {
 		return Provision(ctx, t, ProvisionOptions{Clones: 3})
-	}, "delete disk_per_clone provision provision_rate", ""},
+	}, "delete disk_per_clone provision provision_rate"},
 	{"small change", func(ctx context.Context, t Target) ([]Measurement, error) {
 		return SmallChange(ctx, t, SmallChangeOptions{Files: 30})
-	}, "small_change small_change_again small_change_sync write_amplification write_per_change", "the same"},
+	}, "small_change small_change_again small_change_sync write_amplification write_per_change"},
 	{"large change", func(ctx context.Context, t Target) ([]Measurement, error) {
 		return LargeChange(ctx, t, LargeChangeOptions{Size: large})
-	}, "chmod large_change large_change_again large_change_sync write_amplification write_per_change write_per_chmod", "the same"},
+	}, "chmod large_change large_change_again large_change_sync write_amplification write_per_change write_per_chmod"},
 	{"large change from cold", func(ctx context.Context, t Target) ([]Measurement, error) {
 		return LargeChange(ctx, t, LargeChangeOptions{Size: large, Cold: true})
-	}, "chmod large_change large_change_again large_change_sync write_amplification write_per_change write_per_chmod", "the same"},
+	}, "chmod large_change large_change_again large_change_sync write_amplification write_per_change write_per_chmod"},
 	{"churn", func(ctx context.Context, t Target) ([]Measurement, error) {
 		return Churn(ctx, t, ChurnOptions{Files: 30})
-	}, "create rename rename_directory unlink", "the same"},
+	}, "create rename rename_directory unlink"},
 	{"diff", func(ctx context.Context, t Target) ([]Measurement, error) {
 		return Diff(ctx, t, DiffOptions{Changed: 30})
-	}, "diff", ""},
+	}, "diff"},
 	{"diff of nothing", func(ctx context.Context, t Target) ([]Measurement, error) {
 		return Diff(ctx, t, DiffOptions{})
-	}, "diff", ""},
+	}, "diff"},
 	{"page cache", func(ctx context.Context, t Target) ([]Measurement, error) {
 		return PageCache(ctx, t, PageCacheOptions{Size: large, Clones: 3})
-	}, "device_read_per_clone memory_per_clone page_cache_per_clone", "the same"},
+	}, "device_read_per_clone memory_per_clone page_cache_per_clone"},
 	{"page cache, mapped", func(ctx context.Context, t Target) ([]Measurement, error) {
 		return PageCache(ctx, t, PageCacheOptions{Size: large, Clones: 3, Mapped: true})
-	}, "device_read_per_clone memory_per_clone page_cache_per_clone", "the same"},
-	{"fsync", func(ctx context.Context, t Target) ([]Measurement, error) {
-		return Fsync(ctx, t, FsyncOptions{})
-	}, "fsync", "the same"},
+	}, "device_read_per_clone memory_per_clone page_cache_per_clone"},
 }
 
 // What FUSE has below it cannot be evicted through it.
@@ -95,27 +91,6 @@ func metricsOf(made []Measurement) string {
 	}
 	slices.Sort(names)
 	return strings.Join(slices.Compact(names), " ")
-}
-
-func TestBare(t *testing.T) {
-	target := imported(t, "vfs")
-	target.Bare = true
-	for _, o := range operations {
-		made, err := o.do(t.Context(), target)
-		if err != nil {
-			t.Errorf("%s: %v", o.name, err)
-		}
-		want := o.bare
-		if want == "the same" {
-			want = o.metrics
-		}
-		if diff := cmp.Diff(want, metricsOf(made)); diff != "" {
-			t.Errorf("%s: %s", o.name, diff)
-		}
-		if v, ok := values(made)["page_cache_per_clone"]; ok && v != 0 {
-			t.Errorf("%s: %v bytes for each further reader of one directory", o.name, v)
-		}
-	}
 }
 
 // TestWriteAmplification shows what is written for one byte: the whole file

@@ -129,10 +129,6 @@ func (t Target) readers(ctx context.Context, files []file, read func(file) error
 // the backend says.
 func (t Target) shares(size int64, g growth) error {
 	switch {
-	case t.Bare && g.cache > 0:
-		return fmt.Errorf("one directory's file of %d bytes took %d bytes of memory each time it was read", size, g.cache)
-	case t.Bare:
-		return nil
 	case t.Info.SharesCache && g.cache > size/8:
 		return fmt.Errorf("%s says that clones share what they read, and each took %d bytes of memory for a file of %d", t.Info.Name, g.cache, size)
 	case t.Info.Name == "zfs": // its ARC shares what is read, and the page cache does not share what is mapped

@@ -53,9 +53,6 @@ type ProvisionOptions struct {
 //	disk_per_clone  B     before anything is changed in it
 //	delete          s     a sample for each clone, from the time at which all were to be removed
 func Provision(ctx context.Context, t Target, o ProvisionOptions) (made []Measurement, err error) {
-	if t.Bare {
-		return nil, nil
-	}
 	n := max(1, o.Clones)
 	roots, there := make([]string, n), make([]bool, n)
 	defer func() {

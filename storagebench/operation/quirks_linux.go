@@ -104,7 +104,7 @@ type scene struct {
 	target Target
 	root   string // of the clone
 	dir    string
-	other  string // the same directory in another clone; in the same where the target is bare
+	other  string // the same directory in another clone
 }
 
 func (s scene) file() string            { return filepath.Join(s.dir, "file") }

@@ -8,10 +8,9 @@ import (
 	"plimsoll/storagebench"
 )
 
-func try(t *testing.T, name string, bare bool) (departs []string) {
+func try(t *testing.T, name string) (departs []string) {
 	t.Helper()
 	target := open(t, name, QuirkPoolSize)
-	target.Bare = bare
 	findings, err := Try(t.Context(), target, QuirksOptions{Fill: true})
 	if err != nil {
 		t.Fatal(err)
@@ -27,10 +26,8 @@ func try(t *testing.T, name string, bare bool) (departs []string) {
 
 // A plain directory on ext4 is what the others are held against.
 func TestPlainDirectoryHasNoQuirks(t *testing.T) {
-	for _, bare := range []bool{true, false} {
-		if departs := try(t, "vfs", bare); len(departs) > 0 {
-			t.Errorf("bare=%v: %v", bare, departs)
-		}
+	if departs := try(t, "vfs"); len(departs) > 0 {
+		t.Error(departs)
 	}
 }
 
@@ -39,7 +36,7 @@ func TestPlainDirectoryHasNoQuirks(t *testing.T) {
 // by default), "NFS export" (off), and "Upper and lower": an overlay is not
 // valid as an upper directory.
 func TestOverlayHasItsQuirks(t *testing.T) {
-	departs := try(t, "overlay", false)
+	departs := try(t, "overlay")
 	for _, name := range []string{"shared_mapping", "hard_links", "rename_directory", "file_handles", "nested_overlay"} {
 		if !slices.Contains(departs, name) {
 			t.Errorf("%s holds, and should not", name)
@@ -69,7 +66,7 @@ func TestQuirksAreFound(t *testing.T) {
 			return // in tests of their own
 		}
 		b, _ := storagebench.Find(name)
-		departs := try(t, name, false)
+		departs := try(t, name)
 		if kind := b.Info().Kind; len(departs) > 0 && kind != storagebench.Union && name != "zfs" {
 			t.Errorf("%v", departs)
 		}

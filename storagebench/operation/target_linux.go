@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"plimsoll/storagebench"
 )
@@ -15,28 +14,16 @@ type Target struct {
 	Pool storagebench.Pool
 	Info storagebench.Info
 
-	// Bare says that a clone of the pool, which is of a backend that copies,
-	// stands for a plain directory without any container storage: what all
-	// others are held against. Making, comparing and removing clones is no part
-	// of it and gives no measurements, and there is one directory for all
-	// instances.
-	Bare bool
-
 	// Shared says that others use the pool's device too, as they do with
 	// storagebench's Options.Place: its counters show at least what an operation
 	// did, and may show more, so that no bound above is asserted.
 	Shared bool
 }
 
-// withClones makes n clones, calls use with their roots, and removes them. The
-// bare directory is there once, and its root is given n times.
+// withClones makes n clones, calls use with their roots, and removes them.
 func (t Target) withClones(ctx context.Context, name string, n int, use func(roots []string) error) (err error) {
-	made := n
-	if t.Bare {
-		made = 1
-	}
 	var roots []string
-	for i := range made {
+	for i := range n {
 		id := cloneID(name, i)
 		root, err := t.Pool.Clone(ctx, id)
 		if err != nil {
@@ -44,9 +31,6 @@ func (t Target) withClones(ctx context.Context, name string, n int, use func(roo
 		}
 		defer func() { err = errors.Join(err, t.remove(ctx, id)) }()
 		roots = append(roots, root)
-	}
-	if t.Bare {
-		roots = slices.Repeat(roots, n)
 	}
 	return use(roots)
 }
