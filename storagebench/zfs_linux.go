@@ -139,9 +139,18 @@ func (p *zfsPool) mounted(ctx context.Context, root string, args ...string) erro
 	if _, err := block.Command(ctx, "zfs", args...); err != nil {
 		return err
 	}
+	if p.fuse != nil {
+		// One that zfs-fuse forgot waits for its FUSE_INIT, deaf to signals;
+		// MNT_FORCE aborts the connection, umount(2), and with it the wait.
+		forgotten := time.AfterFunc(answerWait, func() { unix.Unmount(root, unix.MNT_FORCE) })
+		defer forgotten.Stop()
+	}
 	_, err := os.Stat(root)
 	return err
 }
+
+// answerWait is far beyond what a mount takes to be served.
+const answerWait = 10 * time.Second
 
 func (p *zfsPool) Import(ctx context.Context, image Image) error {
 	root := p.root("image")
