@@ -35,7 +35,7 @@ CGROUP ?= v2
 VM_OUT ?= vm
 VM_PACKAGES ?= $(sort $(dir $(shell find ./isolate ./hostcheck ./runner/local -name '*_linux_test.go'))) ./cmd/checkconfig
 VM_PROGRAMS = newuidmap,newgidmap,setpriv,dmsetup,lvm,thin_check,mkfs.ext4,mkfs.xfs,mkfs.btrfs,fuse-overlayfs,fusermount3
-VM_THIN ?= -short -run 'TestThin|TestDMThin/(info|clones|changes|in.use|model)'
+VM_THIN ?= -short -run 'TestThin(Pool|RemoveInUse|Yanked|Killed)|TestDMThin/(clones|model)'
 VM_REQUIRE ?= linux,root
 ifeq ($(RELEASE)-$(CGROUP),bookworm-v2)
 VM_REQUIRE = linux,root,cgroup,timens,userns-overlay,swap,setpriv

@@ -76,7 +76,7 @@ func TestThinKilled(t *testing.T) {
 	// As many, of the time that opening and closing takes in an emulated machine.
 	times := map[string]int{"dm-thin": 20, "lvm-thin": 10}
 	if testing.Short() {
-		times = map[string]int{"dm-thin": 4, "lvm-thin": 2}
+		times = map[string]int{"dm-thin": 3, "lvm-thin": 1}
 	}
 	longest := map[string]time.Duration{"dm-thin": 4 * time.Second, "lvm-thin": 15 * time.Second}
 	eachThin(t, func(t *testing.T, b Backend, dir, name string) {

@@ -58,28 +58,33 @@ func TestOnBridge(t *testing.T) {
 	defer out.Close()
 	image := e.dirs[0].image
 	for _, name := range []string{"isolate", "runc", "crun"} {
-		u := e.runtimes[name]
-		need(t, name, u.missing == nil)
-		var i runtimes.Instance
-		i.ID, i.Dir, i.Hold, i.Path, i.Args = "net-"+name, t.TempDir(), true, probePath, []string{probe.ModeWait, "0"}
-		i.Root.Path, i.Root.ReadOnly, i.Image, i.Network, i.Rung, i.Stdout = image.Dir, true, image.Dir, "bridge", "full", out
-		c, err := u.runtime.Create(t.Context(), i)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Start(t.Context()); err != nil {
-			t.Error(err)
-		} else {
-			links, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/dev", c.PIDs()[0]))
-			if err != nil || !strings.Contains(string(links), "eth0:") || !strings.Contains(string(links), "lo:") {
-				t.Errorf("%s: links %s, %v", name, links, err)
+		t.Run(name, func(t *testing.T) {
+			u := e.runtimes[name]
+			if u.missing != nil {
+				t.Log(u.missing)
 			}
-			if _, err := c.Stop(t.Context(), time.Second); err != nil {
+			need(t, name, u.missing == nil)
+			var i runtimes.Instance
+			i.ID, i.Dir, i.Hold, i.Path, i.Args = "net-"+name, t.TempDir(), true, probePath, []string{probe.ModeWait, "0"}
+			i.Root.Path, i.Root.ReadOnly, i.Image, i.Network, i.Rung, i.Stdout = image.Dir, true, image.Dir, "bridge", "full", out
+			c, err := u.runtime.Create(t.Context(), i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Start(t.Context()); err != nil {
+				t.Error(err)
+			} else {
+				links, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/dev", c.PIDs()[0]))
+				if err != nil || !strings.Contains(string(links), "eth0:") || !strings.Contains(string(links), "lo:") {
+					t.Errorf("%s: links %s, %v", name, links, err)
+				}
+				if _, err := c.Stop(t.Context(), time.Second); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := c.Remove(t.Context()); err != nil {
 				t.Error(err)
 			}
-		}
-		if err := c.Remove(t.Context()); err != nil {
-			t.Error(err)
-		}
+		})
 	}
 }
