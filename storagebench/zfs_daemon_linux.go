@@ -108,6 +108,15 @@ func (z *zfsFuse) destroy(ctx context.Context, name string) error {
 	return destroyZpool(ctx, name)
 }
 
+// abandon kills a daemon of ours, in the midst of whatever it does.
+func (z *zfsFuse) abandon() {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.daemon != nil {
+		z.daemon.command.Process.Kill()
+	}
+}
+
 // hasStrangers tells whether somebody else made a pool in our daemon. One that
 // does not answer, waiting for a device that is gone, does nobody any good.
 func (z *zfsFuse) hasStrangers(ctx context.Context) bool {

@@ -59,7 +59,7 @@ func (b ZFS) Open(ctx context.Context, dir string, o Options) (_ Pool, err error
 			return nil, missing("zfs", err)
 		}
 	}
-	p := &zfsPool{dir: dir, clones: map[string]string{}, name: fmt.Sprintf("%s-%s", o.name(), strings.ToLower(rand.Text()[:8]))}
+	p := &zfsPool{dir: dir, clones: map[string]string{}, patient: map[string]func() bool{}, name: fmt.Sprintf("%s-%s", o.name(), strings.ToLower(rand.Text()[:8]))}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
@@ -116,8 +116,9 @@ type zfsPool struct {
 
 	mu      sync.Mutex
 	count   int
-	clones  map[string]string // by id, what dataset and directory are called
-	removed []string          // likewise, what was in use
+	clones  map[string]string      // by id, what dataset and directory are called
+	patient map[string]func() bool // by the same name, ends the watch over it
+	removed []string               // likewise, what was in use
 }
 
 func (p *zfsPool) dataset(name string) string { return p.name + "/" + name }
@@ -152,7 +153,21 @@ func (p *zfsPool) mounted(ctx context.Context, root string, args ...string) erro
 // answerWait is far beyond what a mount takes to be served.
 const answerWait = 10 * time.Second
 
+// watch has zfs-fuse killed when ctx ends before stop is called. Whoever waits
+// for an answer that it owes is deaf to signals, and would wait for ever; then
+// its pools are lost, and their trials fail.
+func (p *zfsPool) watch(ctx context.Context, name string) (stop func() bool) {
+	if p.fuse == nil {
+		return func() bool { return true }
+	}
+	return context.AfterFunc(ctx, func() {
+		p.fuse.abandon()
+		unix.Unmount(p.root(name), unix.MNT_FORCE) // aborts the connection of a daemon that cannot be killed, umount(2)
+	})
+}
+
 func (p *zfsPool) Import(ctx context.Context, image Image) error {
+	defer p.watch(ctx, "image")()
 	root := p.root("image")
 	if err := p.mounted(ctx, root, "create", "-o", "mountpoint="+root, p.dataset("image")); err != nil {
 		return err
@@ -185,6 +200,10 @@ func (p *zfsPool) Clone(ctx context.Context, id string) (string, error) {
 	if taken {
 		return "", fmt.Errorf("clone %q is there already", id)
 	}
+	stop := p.watch(ctx, name)
+	p.mu.Lock()
+	p.patient[name] = stop
+	p.mu.Unlock()
 	root := p.root(name)
 	err := p.mounted(ctx, root, "clone", "-o", "mountpoint="+root, p.dataset("image@base"), p.dataset(name))
 	if err != nil {
@@ -223,9 +242,14 @@ func (p *zfsPool) Remove(ctx context.Context, id string) error {
 	p.mu.Lock()
 	name := p.clones[id]
 	delete(p.clones, id)
+	stop := p.patient[name]
+	delete(p.patient, name)
 	p.mu.Unlock()
 	if name == "" {
 		return fmt.Errorf("no clone %q", id)
+	}
+	if stop != nil {
+		defer stop()
 	}
 	err := p.destroy(ctx, name)
 	if isBusy(err) {
