@@ -26,11 +26,16 @@ import (
 type ZFS struct{}
 
 func (ZFS) Info() Info {
+	unsteady := ""
+	if isZFSFuse() {
+		unsteady = "zfs-fuse forgets to answer some mounts, and all that come after"
+	}
 	return Info{
-		Name:   "zfs",
-		Kind:   Snapshot,
-		Help:   "a clone is a clone of a ZFS snapshot: records are shared until they are written to (OpenZFS, or zfs-fuse)",
-		Copies: Extent,
+		Unsteady: unsteady,
+		Name:     "zfs",
+		Kind:     Snapshot,
+		Help:     "a clone is a clone of a ZFS snapshot: records are shared until they are written to (OpenZFS, or zfs-fuse)",
+		Copies:   Extent,
 		// The ARC keeps a record once; the page cache, which mmap needs and
 		// FUSE puts before it, keeps it for each clone.
 		SharesCache: false,

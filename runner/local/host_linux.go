@@ -184,6 +184,12 @@ func (e *Executor) lacks(ctx context.Context) []runner.Lack {
 			lack(err.Error(), fix, profiles.Exclusion{Storage: []string{"overlay"}, Dir: []string{d.level}})
 		}
 	}
+	for _, storage := range e.profile.Factors.Storage {
+		b, ok := storagebench.Find(storage)
+		if ok && b.Info().Unsteady != "" && !slices.Contains(e.profile.Named["storage"], storage) {
+			lack(b.Info().Unsteady, "to try it all the same: --set factors.storage=["+storage+"]", profiles.Exclusion{Storage: []string{storage}})
+		}
+	}
 	for _, d := range e.dirs {
 		for _, storage := range e.profile.Factors.Storage {
 			if err := e.pools.probe(ctx, d, storage); err != nil {
