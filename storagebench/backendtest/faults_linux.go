@@ -15,8 +15,9 @@ import (
 	"plimsoll/storagebench/image"
 )
 
-// small is the least that all file systems can be made in, and soon full.
-const small = 320 << 20
+// small is the least that all file systems can be made in, also in half of the
+// pool as loop-xfs does, and soon full.
+const small = 640 << 20
 
 // Faults takes away what a pool stands on: space, inodes, its device, power.
 // Each time there must be an error that says so, another pool must not
