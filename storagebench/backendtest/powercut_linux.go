@@ -16,7 +16,7 @@ import (
 // testPowerCut takes the device's content at one moment, as it is after a
 // power cut, and mounts that: what was synced must be in it.
 func testPowerCut(t *testing.T, b storagebench.Backend) {
-	p := open(t, b, storagebench.Options{Size: small})
+	p := open(t, b, storagebench.Options{Size: smallest(b)})
 	p.with(fixture())
 	root := p.clone("a")
 	synced := random(1, 3<<20)
