@@ -155,7 +155,8 @@ func inDirectory(dir string, f func() error) error {
 			err = unix.Chdir(dir)
 		}
 		if err == nil {
-			err = errors.Join(f(), unix.Chdir("/"))
+			err = f()
+			unix.Chdir("/")
 		}
 		done <- err
 	}()

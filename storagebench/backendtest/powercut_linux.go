@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +16,7 @@ import (
 // testPowerCut takes the device's content at one moment, as it is after a
 // power cut, and mounts that: what was synced must be in it.
 func testPowerCut(t *testing.T, b storagebench.Backend) {
-	p := open(t, b, storagebench.Options{Size: small})
+	p := open(t, b, storagebench.Options{Size: smallest(b)})
 	p.with(fixture())
 	root := p.clone("a")
 	synced := random(1, 3<<20)
@@ -29,10 +30,8 @@ func testPowerCut(t *testing.T, b storagebench.Backend) {
 		t.Skipf("the pool stands on %d loop devices, and not on one", len(devices))
 	}
 	image := filepath.Join(t.TempDir(), "crashed")
-	for _, file := range devices {
-		if _, err := block.Command(t.Context(), "cp", "--sparse=always", file, image); err != nil {
-			t.Fatal(err)
-		}
+	for device, file := range devices {
+		copyOfAMoment(t, image, device, file)
 	}
 	// A file system is known by its id: the original goes first.
 	if err := p.Close(); err != nil {
@@ -48,6 +47,30 @@ func testPowerCut(t *testing.T, b storagebench.Backend) {
 	default:
 		t.Error("what was synced is lost")
 	}
+}
+
+// copyOfAMoment copies the file below a device, again where something was
+// written meanwhile: power does not go at one time here and later there.
+func copyOfAMoment(t *testing.T, image, device, file string) {
+	t.Helper()
+	writes := func() string {
+		text, err := os.ReadFile(filepath.Join("/sys/block", filepath.Base(device), "stat"))
+		fields := strings.Fields(string(text))
+		if err != nil || len(fields) < 9 {
+			t.Fatalf("writes to %s: %q, %v", device, text, err)
+		}
+		return strings.Join(fields[4:7], " ") + ", in flight " + fields[8] // Documentation/block/stat.rst
+	}
+	for range 20 {
+		before := writes()
+		if _, err := block.Command(t.Context(), "cp", "--sparse=always", file, image); err != nil {
+			t.Fatal(err)
+		}
+		if writes() == before && strings.HasSuffix(before, "in flight 0") {
+			return
+		}
+	}
+	t.Fatalf("%s is written to all the time, and cannot be copied at one moment", device)
 }
 
 func syncDir(t *testing.T, dir string) {
