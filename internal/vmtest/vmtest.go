@@ -46,6 +46,7 @@ type Config struct {
 	Files    []string // absolute paths of this host, files or directories, copied to the same place
 
 	Run     string            // as go test -run
+	Skip    string            // as go test -skip
 	Short   bool              // as go test -short
 	Verbose bool              // show all output as it comes
 	Require map[string]string // PLIMSOLL_REQUIRE, by user
@@ -232,7 +233,7 @@ func (c Config) job(user string, tests []testPackage) guest.Job {
 			Path: "/" + guestBinary(i),
 			Dir:  "/" + guestDir(t),
 			Args: []string{
-				"-test.v=test2json", "-test.paniconexit0", "-test.run=" + c.Run, "-test.short=" + strconv.FormatBool(c.Short),
+				"-test.v=test2json", "-test.paniconexit0", "-test.run=" + c.Run, "-test.skip=" + c.Skip, "-test.short=" + strconv.FormatBool(c.Short),
 				"-test.timeout=" + c.Timeout.String(), "-test.gocoverdir=" + guest.CoverDir,
 			},
 			Env: []string{"PLIMSOLL_REQUIRE=" + c.Require[user]},

@@ -68,6 +68,7 @@ func test(ctx context.Context, args []string, stdout io.Writer) error {
 	fs.StringVar(&c.Init, "init", "", "systemd: this host's is process 1 of the machine, with a manager of the user's")
 	fs.StringVar(&c.Append, "append", "", "more kernel command `line`, as cgroup_disable=memory")
 	fs.StringVar(&c.Run, "run", "", "as go test -run")
+	fs.StringVar(&c.Skip, "skip", "", "as go test -skip")
 	fs.BoolVar(&c.Short, "short", false, "as go test -short")
 	fs.BoolVar(&c.Verbose, "v", false, "show all output as it comes")
 	fs.DurationVar(&c.Timeout, "timeout", 3*time.Minute, "of one test binary")
