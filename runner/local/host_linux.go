@@ -188,10 +188,9 @@ func (e *Executor) lacks(ctx context.Context) []runner.Lack {
 		b, ok := storagebench.Find(storage)
 		if ok && b.Info().Unsteady != "" && !slices.Contains(e.profile.Named["storage"], storage) {
 			lack(b.Info().Unsteady, "to try it all the same: --set factors.storage=["+storage+"]", profiles.Exclusion{Storage: []string{storage}})
+			continue
 		}
-	}
-	for _, d := range e.dirs {
-		for _, storage := range e.profile.Factors.Storage {
+		for _, d := range e.dirs {
 			if err := e.pools.probe(ctx, d, storage); err != nil {
 				reason, fix := err.Error(), ""
 				var missing *storagebench.Missing
