@@ -31,13 +31,17 @@ func (VFS) Open(ctx context.Context, dir string, o Options) (Pool, error) {
 	if err != nil {
 		return nil, missing("vfs", err)
 	}
-	return &copies{ground: g, marks: map[string]tree.Mark{}}, nil
+	return &copies{ground: g, contents: tree.Contents, marks: map[string]tree.Mark{}}, nil
 }
 
+// copies has a directory for each clone, into which contents puts what the
+// image's files hold.
 type copies struct {
-	ground *block.Ground
-	mu     sync.Mutex
-	marks  map[string]tree.Mark // when a clone was complete
+	ground   *block.Ground
+	contents func(to, from *os.File, size int64) error
+
+	mu    sync.Mutex
+	marks map[string]tree.Mark // when a clone was complete
 }
 
 func (p *copies) image() string          { return filepath.Join(p.ground.Dir, "image") }
@@ -60,7 +64,7 @@ func (p *copies) Clone(ctx context.Context, id string) (string, error) {
 	if err := os.Mkdir(root, 0o700); err != nil {
 		return "", fmt.Errorf("clone %s: %w", id, full(err))
 	}
-	err := tree.Copy(ctx, root, p.image(), tree.Contents)
+	err := tree.Copy(ctx, root, p.image(), p.contents)
 	var mark tree.Mark
 	if err == nil {
 		mark, err = tree.Now()

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -56,7 +54,7 @@ func (b XFSReflink) Open(ctx context.Context, dir string, o Options) (Pool, erro
 		}
 		return nil, errors.Join(err, g.Close())
 	}
-	return &reflinkPool{ground: g, since: map[string]tree.Mark{}}, nil
+	return &copies{ground: g, contents: reflink, marks: map[string]tree.Mark{}}, nil
 }
 
 // canReflink tries.
@@ -85,62 +83,3 @@ func reflink(to, from *os.File, _ int64) error {
 	}
 	return nil
 }
-
-type reflinkPool struct {
-	ground *block.Ground
-
-	mu    sync.Mutex
-	since map[string]tree.Mark // when the clone was as the image
-}
-
-func (p *reflinkPool) image() string          { return filepath.Join(p.ground.Dir, "image") }
-func (p *reflinkPool) clone(id string) string { return filepath.Join(p.ground.Dir, "clone-"+id) }
-
-func (p *reflinkPool) Import(ctx context.Context, image Image) error {
-	if err := os.Mkdir(p.image(), 0o755); err != nil {
-		return err
-	}
-	return image.unpack(ctx, p.image())
-}
-
-func (p *reflinkPool) Clone(ctx context.Context, id string) (string, error) {
-	if err := checkID(id); err != nil {
-		return "", err
-	}
-	if err := os.Mkdir(p.clone(id), 0o700); err != nil {
-		return "", err
-	}
-	if err := tree.Copy(ctx, p.clone(id), p.image(), reflink); err != nil {
-		return "", errors.Join(err, os.RemoveAll(p.clone(id)))
-	}
-	now, err := tree.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.since[id] = now
-	return p.clone(id), err
-}
-
-func (p *reflinkPool) Diff(ctx context.Context, id string) ([]Change, error) {
-	p.mu.Lock()
-	since, ok := p.since[id]
-	p.mu.Unlock()
-	if !ok {
-		return nil, fmt.Errorf("no clone %q", id)
-	}
-	return tree.CompareSince(ctx, p.image(), p.clone(id), since)
-}
-
-func (p *reflinkPool) Remove(ctx context.Context, id string) error {
-	p.mu.Lock()
-	_, ok := p.since[id]
-	delete(p.since, id)
-	p.mu.Unlock()
-	if !ok {
-		return fmt.Errorf("no clone %q", id)
-	}
-	return removeInUse(p.clone(id))
-}
-
-func (p *reflinkPool) Usage(context.Context) (Usage, error) { return usage(p.ground) }
-
-func (p *reflinkPool) Close() error { return p.ground.Close() }
