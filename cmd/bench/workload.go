@@ -42,12 +42,11 @@ line says that it was carried out in full.
 	return cmd
 }
 
-// runnable lists the workloads that are this program: startup and lifecycle
-// are the probe, and on storage works the harness.
+// runnable lists the workloads that are this program.
 func runnable() []profiles.WorkloadType {
 	var out []profiles.WorkloadType
 	for _, w := range profiles.Catalogue {
-		if w.Name != "startup" && w.Name != "lifecycle" && !w.OnStorage {
+		if workloads.Has(w) {
 			out = append(out, w)
 		}
 	}

@@ -25,7 +25,7 @@ type options struct {
 // parseOptions reads params, and the defaults of those that are absent.
 func parseOptions(name string, params map[string]string) (options, error) {
 	w, ok := profiles.FindWorkload(name)
-	if !ok || runsProbe(name) {
+	if !ok || !Has(w) {
 		return options{}, fmt.Errorf("run workload %s: there is none of that name (choose cpu, memory or io)", name)
 	}
 	var known []string
@@ -77,6 +77,8 @@ func (o *options) set(name, text string) (err error) {
 	return err
 }
 
-// runsProbe names the workloads whose containers run the probe, and nothing of
-// this package.
-func runsProbe(workload string) bool { return workload == "startup" || workload == "lifecycle" }
+// Has reports whether Run carries out the workload: start-ups and lifecycles
+// are the probe's, and workloads on storage the harness's own.
+func Has(w profiles.WorkloadType) bool {
+	return w.Name != "startup" && w.Name != "lifecycle" && !w.OnStorage
+}

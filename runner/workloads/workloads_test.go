@@ -103,7 +103,7 @@ func TestParseOptions(t *testing.T) {
 // that is added there must be added here.
 func TestCatalogue(t *testing.T) {
 	for _, w := range profiles.Catalogue {
-		if runsProbe(w.Name) {
+		if !Has(w) {
 			continue
 		}
 		if _, err := parseOptions(w.Name, nil); err != nil {
