@@ -63,6 +63,8 @@ type btrfsPool struct {
 
 	mu   sync.Mutex
 	gone []uint64 // subvolumes that may still have to give back space
+
+	removed time.Time // when the last was removed
 }
 
 func (p *btrfsPool) clone(id string) string { return filepath.Join(p.ground.Dir, "clone-"+id) }
@@ -102,7 +104,31 @@ func (p *btrfsPool) Clone(ctx context.Context, id string) (string, error) {
 	if err := checkID(id); err != nil {
 		return "", err
 	}
-	return p.clone(id), btrfs.Snapshot(p.clone(id), p.image, false)
+	for {
+		err := btrfs.Snapshot(p.clone(id), p.image, false)
+		if !errors.Is(err, unix.ENOSPC) || !p.recovering() {
+			return p.clone(id), err
+		}
+		if err := btrfs.Sync(p.ground.Dir); err != nil {
+			return "", err
+		}
+		select {
+		case <-ctx.Done():
+			return "", err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// recovery is how long a full file system takes, once something was removed,
+// to have room for metadata again: a thread of the kernel's frees whole block
+// groups, every half a minute at the latest.
+const recovery = 35 * time.Second
+
+func (p *btrfsPool) recovering() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Since(p.removed) < recovery
 }
 
 // Diff freezes the clone in a snapshot, and lets the kernel compare the trees
@@ -157,7 +183,7 @@ func (p *btrfsPool) destroy(path string) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.gone = append(p.gone, id)
+	p.gone, p.removed = append(p.gone, id), time.Now()
 	return nil
 }
 
