@@ -137,7 +137,6 @@ func TestLiesAreCaught(t *testing.T) {
 			{"it copies small files up", copies(storagebench.File), "small change", "copies whole files"},
 			{"it copies what is renamed", copies(storagebench.File), "churn", "copies whole files"},
 			{"clones share the cache", says(func(i *storagebench.Info) { i.SharesCache = true }), "page cache", "clones share"},
-			{"nothing is flushed", says(func(i *storagebench.Info) { i.Forgets = true }), "fsync", "may forget"},
 			{"all clones are one", func(t Target) Target {
 				root, err := t.Pool.Clone(context.Background(), "shared")
 				for i := range 3 {
@@ -162,9 +161,6 @@ func TestLiesAreCaught(t *testing.T) {
 			{"it copies nothing", copies(storagebench.None), "large change", "says that it copies none"},
 			{"it copies no file for its mode", says(func(i *storagebench.Info) { i.Name = "overlay-metacopy" }), "large change", "says that it copies extent"},
 			{"clones share no cache", says(func(i *storagebench.Info) { i.SharesCache = false }), "page cache", "reads for itself"},
-		}},
-		{"overlay-volatile", []lie{
-			{"everything is flushed", says(func(i *storagebench.Info) { i.Forgets = false }), "fsync", "before the device has the data"},
 		}},
 		{"overlay-metacopy", []lie{
 			{"it copies files for their mode", says(func(i *storagebench.Info) { i.Name = "overlay" }), "large change", "copies whole files"},

@@ -156,7 +156,7 @@ func changeAtRandom(t *rapid.T, clone string) (candidates []string) {
 	case "rename":
 		b := randomPath(t, "to")
 		if os.Rename(at, filepath.Join(clone, b)) == nil {
-			candidates = append(candidates, b+"/")
+			candidates = append(candidates, a+"/", b+"/") // a may be made anew
 		}
 	case "link":
 		os.Remove(at)
