@@ -49,7 +49,7 @@ func TestExamples(t *testing.T) {
 		if line == "" || strings.Contains(line, "--resume") {
 			continue // the fixture was made by another build: see the scripts
 		}
-		line = strings.ReplaceAll(line, "--dir /data", "--dir "+dir)
+		line = strings.ReplaceAll(line, "--work-dir /data", "--work-dir "+dir)
 		if strings.HasPrefix(line+" ", "bench run ") && !strings.Contains(line, "--dry-run") {
 			line += " --dry-run"
 		}

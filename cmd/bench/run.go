@@ -49,7 +49,7 @@ on where it stopped. So it does after a crash or a kill.`,
   sudo bench run --runtime isolate --runtime pr=oci:./my-runc
   sudo bench run startup --set factors.fleet=[1,8] --set limits.small.cpu=2
   sudo bench run --require "startup/runc" --quiet --format json
-  sudo bench run startup --dir /data --dir /var/tmp     # on two file systems
+  sudo bench run startup --work-dir /data --work-dir /var/tmp  # on two file systems
   bench run overhead --dry-run                          # only show the plan
   sudo bench run --resume results/wednesday`,
 		Args:              cobra.MaximumNArgs(1),
@@ -69,15 +69,21 @@ on where it stopped. So it does after a crash or a kill.`,
 	cmd.RegisterFlagCompletionFunc("require", completeCell)
 	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.MarkFlagDirname("out")
-	cmd.MarkFlagDirname("dir")
+	cmd.MarkFlagDirname("work-dir")
 	cmd.MarkFlagDirname("resume")
 	return cmd
 }
 
 func (o *runOptions) flags(f *pflag.FlagSet) {
 	f.SortFlags = false
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "dir" { // its first name, which commands in journals have
+			name = "work-dir"
+		}
+		return pflag.NormalizedName(name)
+	})
 	f.StringVar(&o.out, "out", "", "`DIR` for the journal and the reports (default results/TIME-PROFILE)")
-	f.StringArrayVar(&o.dirs, "dir", nil, "`WORKDIR` on a file system to measure on (default /var/tmp); may be repeated")
+	f.StringArrayVar(&o.dirs, "work-dir", nil, "`DIR` on a file system to measure on (default /var/tmp); may be repeated")
 	f.StringArrayVar(&o.runtimes, "runtime", nil, "`NAME`, or NAME=oci:PATH, to measure in place of the profile's; bare always runs; may be repeated")
 	f.StringVar(&o.rounds, "rounds", "", "`N` repetitions of the whole design")
 	f.StringArrayVar(&o.set, "set", nil, "`PATH.TO.KEY=VALUE` of the profile to change; may be repeated")
@@ -105,7 +111,7 @@ func (o runOptions) check() error {
 		name  string
 		given bool
 	}{
-		{"a PROFILE", o.profile != ""}, {"--out", o.out != ""}, {"--dir", len(o.dirs) > 0}, {"--runtime", len(o.runtimes) > 0},
+		{"a PROFILE", o.profile != ""}, {"--out", o.out != ""}, {"--work-dir", len(o.dirs) > 0}, {"--runtime", len(o.runtimes) > 0},
 		{"--rounds", o.rounds != ""}, {"--set", len(o.set) > 0}, {"--require", len(o.require) > 0}, {"--seed", o.seed != ""},
 	} {
 		if other.given {
@@ -127,14 +133,14 @@ func (o runOptions) overrides(environ []string) (profiles.Overrides, error) {
 	for i, dir := range o.dirs {
 		var err error
 		if dirs[i], err = filepath.Abs(dir); err != nil {
-			return over, usageError("--dir %s: %w", dir, err)
+			return over, usageError("--work-dir %s: %w", dir, err)
 		}
 	}
 	levels, err := runtimeLevels(o.runtimes)
 	if err != nil {
 		return over, err
 	}
-	set("--dir", "factors.dir", list(dirs))
+	set("--work-dir", "factors.dir", list(dirs))
 	set("--runtime", "factors.runtime", list(levels))
 	set("--rounds", "rounds", o.rounds)
 	set("--seed", "seed", o.seed)
@@ -192,7 +198,7 @@ func (o runOptions) command(program string, environ []string, seed string) []str
 			}
 		}
 	}
-	flag("--dir", o.dirs...)
+	flag("--work-dir", o.dirs...)
 	flag("--runtime", o.runtimes...)
 	flag("--rounds", o.rounds)
 	flag("--set", o.set...)

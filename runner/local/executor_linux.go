@@ -181,7 +181,7 @@ func (e *Executor) makeDirs(o Options) error {
 			return err
 		}
 		if err := os.Mkdir(d.base, 0o755); err != nil {
-			return fmt.Errorf("work directory: %w (choose another with --dir)", err)
+			return fmt.Errorf("work directory: %w (choose another with --work-dir)", err)
 		}
 		var err error
 		if d.image, err = makeImage(filepath.Join(d.base, "image"), o.Self); err != nil {

@@ -177,7 +177,7 @@ func (e *Executor) lacks(ctx context.Context) []runner.Lack {
 			break
 		}
 		if err := e.tryOverlay(d); err != nil {
-			fix := "choose another --dir, on ext4, xfs (ftype=1), btrfs or tmpfs"
+			fix := "choose another --work-dir, on ext4, xfs (ftype=1), btrfs or tmpfs"
 			if os.Getuid() != 0 && e.engine.Missing().Has(launch.UserOverlay) {
 				fix = "run with sudo, or use storage bind: before Linux 5.11 only root may mount an overlay"
 			}

@@ -78,7 +78,7 @@ func makeClone(storage, dir string, image runtimes.Image, mounts bool) (*clone, 
 func (c *clone) mount() error {
 	options := c.root.Overlay.Options()
 	if err := unix.Mount("overlay", c.root.Path, "overlay", 0, options); err != nil {
-		return fmt.Errorf("mount overlay on %s: %w (hint: CONFIG_OVERLAY_FS; choose another --dir when %s is itself an overlay)", c.root.Path, err, c.dir)
+		return fmt.Errorf("mount overlay on %s: %w (hint: CONFIG_OVERLAY_FS; choose another --work-dir when %s is itself an overlay)", c.root.Path, err, c.dir)
 	}
 	c.root.Overlay = nil
 	c.mounted = true
