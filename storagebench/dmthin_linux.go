@@ -97,7 +97,7 @@ func (v *dmVolumes) build(device *block.Device) error {
 	meta := thinMetadata(size)
 	data := (size - meta) &^ (blockSize - 1)
 	if data <= 0 {
-		return fmt.Errorf("%s: %d bytes are too few for a thin pool (--size)", device.Path, size)
+		return fmt.Errorf("%s: %d bytes are too few for a thin pool (pools.size)", device.Path, size)
 	}
 	v.size = uint64(data / sector)
 	linear := func(part string, start, length int64) (dm.Info, error) {

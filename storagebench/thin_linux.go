@@ -238,7 +238,7 @@ func (p *thinPool) explain(err error) error {
 	if err == nil || statusErr != nil || !t.Full() {
 		return err
 	}
-	return fmt.Errorf("%w: the thin pool has used %d of %d bytes, mode %s (--size): %w", err, t.Used(), t.Used()+t.Free(), t.Mode, unix.ENOSPC)
+	return fmt.Errorf("%w: the thin pool has used %d of %d bytes, mode %s (pools.size makes it larger): %w", err, t.Used(), t.Used()+t.Free(), t.Mode, unix.ENOSPC)
 }
 
 func (p *thinPool) Close() error {

@@ -88,7 +88,7 @@ func (p *union) Import(ctx context.Context, image Image) error {
 // full says what to do about a pool that is.
 func full(err error) error {
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return fmt.Errorf("%w: the pool is full, --size makes a larger one", err)
+		return fmt.Errorf("%w: the pool is full (pools.size makes it larger)", err)
 	}
 	return err
 }

@@ -264,7 +264,7 @@ func TestPoolFull(t *testing.T) {
 			w.Close()
 			image.Layers[0].Open = func() (io.ReadCloser, error) { return io.NopCloser(&b), nil }
 			err := p.Import(t.Context(), image)
-			if !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "--size") {
+			if !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "pools.size") {
 				t.Errorf("got %v", err)
 			}
 		})
