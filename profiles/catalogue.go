@@ -148,7 +148,7 @@ var Catalogue = []WorkloadType{
 	},
 	{
 		Name: "page_cache", OnStorage: true,
-		Help: "read a file of the image in one clone after another: what each clone after the first adds to the page cache (page_cache_per_clone), and has read from the device (device_read_per_clone), by read(2) and through a mapping",
+		Help: "read a file of the image in one clone after another: what each clone after the first adds to the page cache (page_cache_per_clone), and has read from the device (device_read_per_clone), by read(2), and through a mapping (mapped_page_cache_per_clone...)",
 		Params: []Param{fileParam,
 			{Name: "clones", Kind: Integer, Default: "3", Min: 2, Max: 1024, Help: "clones that read it, one after another"}},
 	},

@@ -62,6 +62,8 @@ var metrics = []metric{
 	{name: "diff", title: "List what changed", does: "lists what changed"},
 	{name: "page_cache_per_clone", title: "Page cache for each further clone", does: "takes page cache"},
 	{name: "device_read_per_clone", title: "Read from the device for each further clone", does: "reads from the device"},
+	{name: "mapped_page_cache_per_clone", title: "Page cache for each further clone that maps", does: "takes page cache for mappings"},
+	{name: "mapped_device_read_per_clone", title: "Read from the device for each further clone that maps", does: "reads from the device for mappings"},
 	{name: "disk_per_image", title: "Disk space of the image", does: "takes disk space"},
 	{name: "disk_per_clone", title: "Disk space of a clone", does: "takes disk space"},
 	{name: "delete", title: "Take a clone away", does: "takes a clone away"},

@@ -389,6 +389,6 @@ func (s *Storage) headline() string {
 	for _, d := range s.Drawbacks {
 		add(d.Verdict)
 	}
-	return fmt.Sprintf("Of what is said of union, snapshot and block storage, %s could be tried here: %d agree with this host's figures, %d in part; %d are better here than said, %d worse, %d both.",
+	return fmt.Sprintf("Of what is said of union, snapshot and block storage, %s could be tried here: %d agree with this host's figures, %d in part; %d better here than said, %d worse, %d both.",
 		counted(fields, "claim"), count[agrees], count[inPart], count[betterThan], count[worseThan], count[disagrees])
 }

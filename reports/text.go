@@ -55,9 +55,17 @@ func (t *textWriter) run(run Run) {
 		t.storage(run)
 	}
 	for _, w := range run.Workloads {
-		if len(w.Metrics) > 0 {
+		switch {
+		case len(w.Metrics) == 0:
+		case w.onStorage():
+			t.costs(w)
+		default:
 			t.workload(w)
 		}
+	}
+	if run.Storage != nil {
+		t.line("")
+		t.wrapped("  ", "  ", costNote)
 	}
 	for _, w := range run.Workloads {
 		for _, b := range t.shownBreakdowns(w.Breakdowns) {
@@ -98,11 +106,7 @@ func runLine(run Run) string {
 }
 
 func (t *textWriter) workload(w Workload) {
-	heading := w.Name
-	if w.Common != "" {
-		heading += ", " + w.who() + " with " + w.Common
-	}
-	t.section(heading)
+	t.section(w.heading())
 	rows := []table.Row{{"", t.dim("median"), t.dim("95% interval"), t.dim("ratio"), t.dim("95% interval"), ""}}
 	for _, m := range w.Metrics {
 		rows = append(rows, table.Row{printable(m.Name), "", "", "", "", t.dim(m.heading())})
@@ -112,6 +116,13 @@ func (t *textWriter) workload(w Workload) {
 		}
 	}
 	t.table(rows, text.AlignRight, text.AlignLeft, text.AlignRight, text.AlignLeft, text.AlignLeft)
+}
+
+func (w Workload) heading() string {
+	if w.Common == "" {
+		return w.Name
+	}
+	return w.Name + ", " + w.who() + " with " + w.Common
 }
 
 // heading says what the columns after the median hold.
@@ -198,7 +209,7 @@ func (t *textWriter) table(rows []table.Row, aligns ...text.Align) {
 	for i, align := range aligns {
 		widest := 0
 		for _, row := range rows {
-			widest = max(widest, text.StringWidthWithoutEscSequences(fmt.Sprint(row[i+1])))
+			widest = max(widest, text.LongestLineLen(fmt.Sprint(row[i+1])))
 		}
 		room -= widest + gap
 		configs = append(configs, table.ColumnConfig{Number: i + 2, Align: align})

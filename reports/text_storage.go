@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,36 +11,33 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"plimsoll/profiles"
+	"plimsoll/reports/stat"
+	"plimsoll/runner"
 )
 
-// storage writes the table of claims with what was found beside them.
+// storage writes the table of claims with what was found beside them, and the
+// figures behind the words.
 func (t *textWriter) storage(run Run) {
 	s := run.Storage
 	t.section("what is said of storage, and what this host says")
-	var rows []table.Row
-	for _, c := range s.Claims {
-		rows = append(rows, table.Row{c.Row, "", "", "", ""})
-		for _, k := range c.Kinds {
-			rows = append(rows, table.Row{"  " + k.Kind, "", "", t.dim("said: " + k.Claimed), t.claimVerdict(k.Verdict)})
-			for _, f := range k.Findings {
-				rows = append(rows, table.Row{"    " + printable(f.Storage), quantityText(f.Value, c.Unit), shareText(f.Ratio), f.words(), ""})
-			}
-		}
-	}
-	rows = append(rows, table.Row{"drawbacks", "", "", "", ""})
-	for _, d := range s.Drawbacks {
-		rows = append(rows, table.Row{"  " + d.Kind, "", "", t.dim("said: " + d.Claimed), t.claimVerdict(d.Verdict)})
-	}
-	t.table(rows, text.AlignRight, text.AlignRight, text.AlignLeft, text.AlignLeft)
+	t.claims(s)
 	t.line("")
 	for _, d := range s.Drawbacks {
 		if d.Found != "" {
 			t.wrapped("  ", "    ", d.Kind+": "+d.Found+".")
 		}
 	}
-	t.wrapped("  ", "    ", "Words, by the ratio to the plain copy ("+profiles.PlainCopy+"):")
+	t.section("the figures behind the words, and their ratio to a plain copy's (" + profiles.PlainCopy + ")")
+	var rows []table.Row
 	for _, c := range s.Claims {
-		t.wrapped("    ", "      ", c.Row+": "+c.Rule+".")
+		if found := c.findings(t); len(found) > 0 {
+			rows = append(append(rows, table.Row{c.Row, "", "", ""}), found...)
+		}
+	}
+	t.table(rows, text.AlignRight, text.AlignRight, text.AlignLeft)
+	t.line("")
+	for _, c := range s.Claims {
+		t.wrapped("  ", "    ", c.Row+": "+c.Rule+".")
 	}
 	if len(s.Uses) > 0 {
 		t.section("which storage for what, on this host")
@@ -53,6 +51,108 @@ func (t *textWriter) storage(run Run) {
 			t.quirks(run, w)
 		}
 	}
+}
+
+// claims writes three lines for each row: what is said, what was found, and
+// whether that is the same.
+func (t *textWriter) claims(s *Storage) {
+	header, kinds := table.Row{""}, len(s.Drawbacks)
+	said, verdict := table.Row{"drawbacks"}, table.Row{""}
+	for _, d := range s.Drawbacks {
+		header, said, verdict = append(header, t.dim(d.Kind)), append(said, "said: "+d.Claimed), append(verdict, t.claimVerdict(d.Verdict))
+	}
+	drawbacks := []table.Row{said, verdict}
+	rows := []table.Row{header}
+	for _, c := range s.Claims {
+		said, here, verdict := table.Row{c.Row}, table.Row{""}, table.Row{""}
+		for _, k := range c.Kinds {
+			said, here, verdict = append(said, "said: "+k.Claimed), append(here, k.here()), append(verdict, t.claimVerdict(k.Verdict))
+		}
+		if rows = append(rows, said); slices.ContainsFunc(c.Kinds, func(k KindClaim) bool { return len(k.Findings) > 0 }) {
+			rows = append(rows, here)
+		}
+		rows = append(rows, verdict)
+	}
+	t.table(append(rows, drawbacks...), slices.Repeat([]text.Align{text.AlignLeft}, kinds)...)
+}
+
+// here lists the words that were earned, in the order of the storages.
+func (k KindClaim) here() string {
+	var words []string
+	for _, f := range k.Findings {
+		if !slices.Contains(words, f.Word) {
+			words = append(words, f.Word)
+		}
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return "here: " + strings.Join(words, ", ")
+}
+
+// findings are the storages' lines of a row of the table.
+func (c Claim) findings(t *textWriter) (rows []table.Row) {
+	for _, k := range c.Kinds {
+		for _, f := range k.Findings {
+			rows = append(rows, table.Row{"  " + printable(f.Storage), quantityText(f.Value, c.Unit), shareText(f.Ratio), f.words()})
+		}
+	}
+	return rows
+}
+
+// costMetrics is how many metrics stand side by side.
+const costMetrics = 4
+
+const costNote = "Behind a storage's median is its ratio to the plain copy's, with a ? where that is inconclusive, or the host was not quiet. " +
+	"Intervals and verdicts: bench report --format html, or json."
+
+// costs writes a line for each storage: one for each metric would be too many
+// to be read.
+func (t *textWriter) costs(w Workload) {
+	t.section(w.heading())
+	for metrics := range slices.Chunk(w.Metrics, costMetrics) {
+		header := table.Row{""}
+		var rows []table.Row
+		at := map[runner.Key]int{}
+		level := ""
+		for column, m := range metrics {
+			name := strings.Split(text.WrapSoft(printable(strings.ReplaceAll(m.Name, "_", " ")), 16), "\n")
+			for i := range name {
+				name[i] = t.dim(strings.TrimSpace(name[i]))
+			}
+			header = append(header, strings.Join(name, "\n"))
+			for _, row := range m.Rows {
+				if row.Role == Control {
+					continue
+				}
+				i, ok := at[row.Key]
+				if !ok {
+					_, of, _ := strings.Cut(row.Label, " ")
+					if of != level {
+						level = of
+						rows = append(rows, append(table.Row{printable(cmp.Or(of, "else"))}, blank(len(metrics))...))
+					}
+					i, at[row.Key] = len(rows), len(rows)
+					rows = append(rows, append(table.Row{"  " + printable(contender(row.Key))}, blank(len(metrics))...))
+				}
+				rows[i][column+1] = row.cost(m.Unit)
+			}
+		}
+		t.table(append([]table.Row{header}, rows...), slices.Repeat([]text.Align{text.AlignRight}, len(metrics))...)
+	}
+}
+
+func blank(n int) []any { return slices.Repeat([]any{""}, n) }
+
+func (row Row) cost(unit string) string {
+	ratio, doubt := "", " "
+	if c := row.Comparison; c != nil && c.Ratio.Value > 0 {
+		ratio = shareText(c.Ratio.Value)
+		if c.Verdict == stat.Inconclusive || len(row.Untrusted) > 0 {
+			doubt = "?"
+		}
+	}
+	return fmt.Sprintf("%s %6s%s", quantityText(row.Summary.Median, unit), ratio, doubt)
 }
 
 func (t *textWriter) claimVerdict(verdict string) string {

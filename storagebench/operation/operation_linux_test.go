@@ -46,10 +46,7 @@ var operations = []operation{
 	}, "diff"},
 	{"page cache", func(ctx context.Context, t Target) ([]Measurement, error) {
 		return PageCache(ctx, t, PageCacheOptions{Size: large, Clones: 3})
-	}, "device_read_per_clone memory_per_clone page_cache_per_clone"},
-	{"page cache, mapped", func(ctx context.Context, t Target) ([]Measurement, error) {
-		return PageCache(ctx, t, PageCacheOptions{Size: large, Clones: 3, Mapped: true})
-	}, "device_read_per_clone memory_per_clone page_cache_per_clone"},
+	}, "device_read_per_clone mapped_device_read_per_clone mapped_memory_per_clone mapped_page_cache_per_clone memory_per_clone page_cache_per_clone"},
 }
 
 // What FUSE has below it cannot be evicted through it.

@@ -14,11 +14,11 @@ import (
 type PageCacheOptions struct {
 	Size   int64 // bytes of the file: the image must have one of just that size
 	Clones int   // that read it one after the other, at least 2
-	Mapped bool  // through mappings, and not by read
 }
 
 // PageCache has clones read the same file of the image, which is not in memory
-// at first, one after the other.
+// at first, one after the other; then the same through mappings, which need not
+// share what read(2) does: their metrics begin with "mapped_".
 //
 //	page_cache_per_clone   B  memory that the page cache (and ZFS's ARC) took for each clone after the first
 //	memory_per_clone       B  what less was free on the host: with what a daemon or a loop device keeps, and with what others do
@@ -37,16 +37,23 @@ func PageCache(ctx context.Context, t Target, o PageCacheOptions) (made []Measur
 			files[i] = file{root + strings.TrimPrefix(first.path, roots[0]), first.size}
 		}
 		buffer := make([]byte, 1<<20)
-		read := func(f file) error { return readAll(f.path, buffer) }
-		if o.Mapped {
-			read = func(f file) error { return mapAll(f.path, f.size) }
+		for _, way := range []struct {
+			prefix string
+			read   func(file) error
+		}{
+			{"", func(f file) error { return readAll(f.path, buffer) }},
+			{"mapped_", func(f file) error { return mapAll(f.path, f.size) }},
+		} {
+			g, err := t.readers(ctx, files, way.read)
+			if err != nil {
+				return err
+			}
+			if err := t.shares(first.size, g); err != nil {
+				return err
+			}
+			made = append(made, g.measurements(way.prefix)...)
 		}
-		g, err := t.readers(ctx, files, read)
-		if err != nil {
-			return err
-		}
-		made = g.measurements()
-		return t.shares(first.size, g)
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("page cache: %w", err)
@@ -61,13 +68,13 @@ type growth struct {
 	device int64 // -1 where nobody can tell
 }
 
-func (g growth) measurements() []Measurement {
+func (g growth) measurements(prefix string) []Measurement {
 	made := []Measurement{
-		bytes("page_cache_per_clone", g.cache),
-		bytes("memory_per_clone", g.memory),
+		bytes(prefix+"page_cache_per_clone", g.cache),
+		bytes(prefix+"memory_per_clone", g.memory),
 	}
 	if g.device >= 0 {
-		made = append(made, bytes("device_read_per_clone", g.device))
+		made = append(made, bytes(prefix+"device_read_per_clone", g.device))
 	}
 	return made
 }
