@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"plimsoll/profiles"
 	"plimsoll/reports/stat"
 )
 
@@ -29,7 +30,7 @@ func advice(run Run) []Warning {
 		add("few-rounds", "%s under %d rounds, too few for intervals and verdicts: run with --rounds %d or more", hasHave(s.few, "figure"), stat.MinRounds, stat.MinRounds)
 	}
 	if len(s.unpaired) > 0 {
-		add("no-baseline", "no bare process to compare with for %s: include the runtime bare, and let the run finish", list(s.unpaired))
+		add("no-baseline", "nothing to compare with for %s: include the runtime bare, or of storages "+profiles.PlainCopy+", and let the run finish", list(s.unpaired))
 	}
 	if s.judged > 0 && !s.controlled {
 		add("no-control", "the run has no A/A control, so that its noise floor is unknown and verdicts rest on the intervals alone")

@@ -61,7 +61,6 @@ var pageFuncs = template.FuncMap{
 	"tail":          tailText,
 	"tailRule":      tailRule,
 	"waterfall":     waterfall,
-	"cell":          cellText,
 	"few":           few,
 	"title":         func(name string) string { return findMetric(name).title },
 	"verdictLine":   verdictLine,
@@ -78,7 +77,8 @@ var pageFuncs = template.FuncMap{
 	"found":         Finding.words,
 	"failsOn":       Quirk.failsOn,
 	"skipped":       groupSkips,
-	"cause":         Failure.cause,
+	"failed":        groupFailures,
+	"cause":         failureGroup.cause,
 	"judged":        func(row Row, m Metric) judgedRow { return judgedRow{row, m} },
 	"outcome":       func(row Row, m Metric) string { return row.outcome(m) },
 }

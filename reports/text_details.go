@@ -234,7 +234,7 @@ func (t *textWriter) footing(run Run) {
 	}
 	if len(run.Failures) > 0 {
 		t.section(fmt.Sprintf("Failed: %s", counted(run.Trials.Failed, "trial")))
-		for _, f := range run.Failures {
+		for _, f := range groupFailures(run.Failures) {
 			t.wrapped("  ", "    ", f.text())
 		}
 	}
@@ -255,38 +255,51 @@ func cellText(k runner.Key) string {
 	return k.String()
 }
 
+// cellGroup is cells of which one thing is to be said.
+type cellGroup struct {
+	Cells []string // the first of them
+	More  int      // and how many others
+}
+
+func (g *cellGroup) add(k runner.Key) {
+	const shown = 3
+	if len(g.Cells) < shown {
+		g.Cells = append(g.Cells, cellText(k))
+	} else {
+		g.More++
+	}
+}
+
+func (g cellGroup) text() string {
+	text := strings.Join(g.Cells, ", ")
+	if g.More > 0 {
+		text += " and " + counted(g.More, "more cell")
+	}
+	return text
+}
+
 // skipGroup is cells that were skipped for one reason.
 type skipGroup struct {
 	Skip
-	Cells []string // the first of them
-	More  int      // and how many others
+	cellGroup
 }
 
 // groupSkips puts together what has one reason, in order of appearance: a
 // storage that is missing is missing to every workload.
 func groupSkips(skips []Skip) []skipGroup {
-	const shown = 3
 	var all []skipGroup
 	for _, s := range skips {
 		i := slices.IndexFunc(all, func(g skipGroup) bool { return g.Reason == s.Reason && g.Fix == s.Fix && g.Named == s.Named })
 		if i < 0 {
 			i, all = len(all), append(all, skipGroup{Skip: s})
 		}
-		if len(all[i].Cells) < shown {
-			all[i].Cells = append(all[i].Cells, cellText(s.Key))
-		} else {
-			all[i].More++
-		}
+		all[i].add(s.Key)
 	}
 	return all
 }
 
 func (s skipGroup) text() string {
-	text := strings.Join(s.Cells, ", ")
-	if s.More > 0 {
-		text += " and " + counted(s.More, "more cell")
-	}
-	text += ": " + s.Reason
+	text := s.cellGroup.text() + ": " + s.Reason
 	if s.Fix != "" {
 		text += "; to have it: " + s.Fix
 	}
@@ -296,8 +309,30 @@ func (s skipGroup) text() string {
 	return text
 }
 
-func (f Failure) text() string {
-	return fmt.Sprintf("%s: %s: %s (%s: %s)", cellText(f.Key), f.Op, f.cause(), counted(len(f.Trials), "trial"), few(f.Trials))
+// failureGroup is cells that failed for one cause.
+type failureGroup struct {
+	Failure
+	cellGroup
+}
+
+// groupFailures puts together what failed alike, in order of appearance: a
+// storage that could not be built fails in every workload.
+func groupFailures(failures []Failure) []failureGroup {
+	var all []failureGroup
+	for _, f := range failures {
+		i := slices.IndexFunc(all, func(g failureGroup) bool { return g.cause() == f.cause() })
+		if i < 0 {
+			i, all = len(all), append(all, failureGroup{Failure: f})
+			all[i].Trials = nil
+		}
+		all[i].add(f.Key)
+		all[i].Trials = append(all[i].Trials, f.Trials...)
+	}
+	return all
+}
+
+func (f failureGroup) text() string {
+	return fmt.Sprintf("%s: %s: %s (%s: %s)", f.cellGroup.text(), f.Op, f.cause(), counted(len(f.Trials), "trial"), few(f.Trials))
 }
 
 // cause is the error less the operation's name, which stands before it.

@@ -42,6 +42,7 @@ func (t *trial) onStorage(ctx context.Context) error {
 	default:
 		if target.Pool, err = t.executor.pools.get(ctx, t.dir, t.key.Storage, name, find); err == nil {
 			made, err = t.operate(ctx, target)
+			err = t.executor.pools.failed(t.dir, t.key.Storage, name, err)
 		}
 	}
 	for i, m := range made {
@@ -58,7 +59,7 @@ func (t *trial) inNewPool(ctx context.Context, target operation.Target, size int
 	}
 	target.Pool = one.Pool
 	made, err := do(target)
-	return made, errors.Join(err, one.close())
+	return made, errors.Join(t.dir.explain(err), one.close())
 }
 
 // operate calls the operation that the cell names.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"plimsoll/profiles"
 	"plimsoll/storagebench"
 	"plimsoll/storagebench/block"
@@ -51,7 +53,25 @@ func (p *pools) probe(ctx context.Context, d *workDir, storage string) error {
 	if !ok {
 		return nil // host and bind
 	}
-	return backend.Probe(ctx, d.base)
+	return d.explain(backend.Probe(ctx, d.base))
+}
+
+// scant is what a work directory has to have left for nobody to think of it when
+// something fails.
+const scant = 64 << 20
+
+// explain says when a work directory has no room left: the pools on it grow as
+// they are written to, and who writes to a loop device hears of an I/O error.
+func (d *workDir) explain(err error) error {
+	var st unix.Statfs_t
+	if err == nil || unix.Statfs(d.base, &st) != nil {
+		return err
+	}
+	left := int64(st.Bfree) * st.Bsize
+	if left >= scant {
+		return err
+	}
+	return fmt.Errorf("%w; %s has %d bytes left, and storages grow there as they are written to (choose another --work-dir)", err, d.path, left)
 }
 
 // levels says what the names of storages stand for.
@@ -96,7 +116,7 @@ func (p *pools) get(ctx context.Context, d *workDir, storage, name string, find 
 	if made == nil {
 		made = p.build(ctx, d, storage, p.profile.Size)
 		if made.err == nil {
-			made.err = made.take(ctx, find)
+			made.err = made.take(ctx, d, find)
 		}
 		p.open[key] = made
 	}
@@ -105,6 +125,21 @@ func (p *pools) get(ctx context.Context, d *workDir, storage, name string, find 
 	}
 	return made.Pool, nil
 }
+
+// failed takes a pool away whose ground has failed under it: that it is full may
+// be why others fail, and what is done to it next would fail less clearly.
+func (p *pools) failed(d *workDir, storage, name string, err error) error {
+	made := p.open[poolKey{d.path, storage, name}]
+	if made == nil || made.Pool == nil || !slices.ContainsFunc(groundErrors, func(e unix.Errno) bool { return errors.Is(err, e) }) {
+		return err
+	}
+	made.err = d.explain(err)
+	return errors.Join(made.err, made.close())
+}
+
+// groundErrors are what a device or a file system answers that is full, gone or
+// damaged.
+var groundErrors = []unix.Errno{unix.ENOSPC, unix.EIO, unix.EROFS, unix.ENODEV, unix.ENXIO, unix.ENOTCONN, unix.EUCLEAN}
 
 // build makes an empty pool of size bytes.
 func (p *pools) build(ctx context.Context, d *workDir, storage string, size int64) *pool {
@@ -132,19 +167,19 @@ func (p *pools) build(ctx context.Context, d *workDir, storage string, size int6
 		o.Device = made.slice.Path
 	}
 	if made.Pool, made.err = backend.Open(ctx, made.dir, o); made.err != nil {
-		made.err = errors.Join(made.err, made.close())
+		made.err = errors.Join(d.explain(made.err), made.close())
 	}
 	return made
 }
 
 // take imports the image, and closes the pool where that fails.
-func (p *pool) take(ctx context.Context, find func() (storagebench.Image, error)) error {
+func (p *pool) take(ctx context.Context, d *workDir, find func() (storagebench.Image, error)) error {
 	image, err := find()
 	if err == nil {
 		err = p.Import(ctx, image)
 	}
 	if err != nil {
-		return errors.Join(err, p.close())
+		return errors.Join(d.explain(err), p.close())
 	}
 	return nil
 }

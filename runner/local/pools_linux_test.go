@@ -1,6 +1,8 @@
 package local
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 
 	"plimsoll/profiles"
 	"plimsoll/runner"
@@ -129,5 +132,62 @@ workloads: {provision: {params: `+smallImage+`}}
 	}
 	if len(below) == 0 {
 		t.Error("the pools that could be built are gone too")
+	}
+}
+
+// TestFullWorkDirectory: the storage that finds it full is told so and taken
+// away, and there is room for others again.
+func TestFullWorkDirectory(t *testing.T) {
+	need(t, "root", os.Getuid() == 0)
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	e := open(t, profile(t, `
+rounds: 1
+factors: {workload: [provision], runtime: [bare], storage: [overlay, vfs], dir: ['`+dir+`']}
+pools: {size: 640MiB}
+`))
+	const room = 40 << 20
+	free := func() int64 {
+		var st unix.Statfs_t
+		if err := unix.Statfs(dir, &st); err != nil {
+			t.Fatal(err)
+		}
+		return int64(st.Bfree) * st.Bsize
+	}
+	ballast, err := os.Create(filepath.Join(e.dirs[0].base, "ballast"))
+	if err == nil {
+		err = unix.Fallocate(int(ballast.Fd()), 0, 0, free()-room)
+	}
+	if err = errors.Join(err, ballast.Close()); err != nil {
+		t.Fatal(err)
+	}
+	provision := func(storage, size string, clones int) *runner.Failure {
+		o, err := e.Run(t.Context(), runner.Trial{Key: runner.Key{
+			Workload: "provision", Runtime: "bare", Storage: storage, Dir: e.dirs[0].level,
+			Params: fmt.Sprintf("layers=2,files=60,size=%s,clones=%d", size, clones),
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o.Failure
+	}
+	for range 2 { // the second time, nothing is tried again
+		f := provision("vfs", "16MiB", 8)
+		if f == nil || !strings.Contains(f.Error, dir+" has ") || !strings.Contains(f.Error, "--work-dir") {
+			t.Errorf("%+v", f)
+		}
+		if left := free(); left < room-1<<20 {
+			t.Errorf("%d bytes are left of %d, when the pool that took them has failed", left, room)
+		}
+	}
+	if f := provision("overlay", "1MiB", 1); f != nil {
+		t.Errorf("%+v", f)
 	}
 }

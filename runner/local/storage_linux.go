@@ -42,7 +42,7 @@ func (t *trial) clone(ctx context.Context, id, dir string) (*clone, error) {
 	}
 	root, err := pool.Clone(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("clone the image (%s): %w", t.key.Storage, err)
+		return nil, fmt.Errorf("clone the image (%s): %w", t.key.Storage, t.dir.explain(err))
 	}
 	return &clone{dir: dir, root: isolate.Root{Path: root}, pool: pool, id: id}, nil
 }

@@ -75,7 +75,17 @@ func Command(ctx context.Context, tool string, args ...string) ([]byte, error) {
 		if said == "" {
 			said = strings.TrimSpace(stdout.String())
 		}
-		return stdout.Bytes(), fmt.Errorf("%s %s: %w: %s", tool, strings.Join(args, " "), err, said)
+		return stdout.Bytes(), fmt.Errorf("%s %s: %w: %s", tool, strings.Join(args, " "), err, brief(said))
 	}
 	return stdout.Bytes(), nil
+}
+
+// brief keeps the first and the last line of what a tool had to say: what went
+// wrong is in the one or in the other, and what followed from it between them.
+func brief(said string) string {
+	lines := strings.Split(said, "\n")
+	if len(lines) < 3 {
+		return strings.Join(lines, "; ")
+	}
+	return lines[0] + "; ...; " + lines[len(lines)-1]
 }
