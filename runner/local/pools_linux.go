@@ -121,7 +121,7 @@ func (p *pools) get(ctx context.Context, d *workDir, storage, name string, find 
 		p.open[key] = made
 	}
 	if made.err != nil {
-		return nil, fmt.Errorf("build %s: %w", storage, made.err)
+		return nil, fmt.Errorf("storage %s: %w", storage, made.err)
 	}
 	return made.Pool, nil
 }
@@ -133,13 +133,14 @@ func (p *pools) failed(d *workDir, storage, name string, err error) error {
 	if made == nil || made.Pool == nil || !slices.ContainsFunc(groundErrors, func(e unix.Errno) bool { return errors.Is(err, e) }) {
 		return err
 	}
-	made.err = d.explain(err)
-	return errors.Join(made.err, made.close())
+	err = d.explain(fmt.Errorf("%w; what %s stands on is full, gone or damaged (dmesg says more)", err, storage))
+	made.err = fmt.Errorf("given up after an earlier failure: %w", err)
+	return errors.Join(err, made.close())
 }
 
 // groundErrors are what a device or a file system answers that is full, gone or
-// damaged.
-var groundErrors = []unix.Errno{unix.ENOSPC, unix.EIO, unix.EROFS, unix.ENODEV, unix.ENXIO, unix.ENOTCONN, unix.EUCLEAN}
+// damaged: the last two are for wrong checksums and wrong structures.
+var groundErrors = []unix.Errno{unix.ENOSPC, unix.EIO, unix.EROFS, unix.ENODEV, unix.ENXIO, unix.ENOTCONN, unix.EBADMSG, unix.EUCLEAN}
 
 // build makes an empty pool of size bytes.
 func (p *pools) build(ctx context.Context, d *workDir, storage string, size int64) *pool {
