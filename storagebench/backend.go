@@ -22,6 +22,10 @@ type Info struct {
 	Kind Kind
 	Help string // one line: what shares what, and how
 
+	// Version is which of several implementations the host has, and which
+	// version of it; "" where there is one, and Linux's own.
+	Version string
+
 	// Copies is what a clone has to copy before the first byte of a file of
 	// the image can be changed.
 	Copies Unit

@@ -19,13 +19,6 @@ import (
 	"plimsoll/storagebench/block"
 )
 
-// isZFSFuse tells the tools of zfs-fuse, Debian's package of which replaces
-// those of OpenZFS.
-func isZFSFuse() bool {
-	_, err := block.Find("zfs-fuse")
-	return err == nil
-}
-
 // theZFSFuse is the process's share of something that a host has once: the
 // tools of zfs-fuse know one socket, /run/zfs/zfs_socket, and so one daemon. A
 // pool cannot bring a daemon of its own, nor end it while others are in it, so

@@ -33,6 +33,7 @@ func (ZFS) Info() Info {
 	return Info{
 		Unsteady: unsteady,
 		Name:     "zfs",
+		Version:  zfsVersion(),
 		Kind:     Snapshot,
 		Help:     "a clone is a clone of a ZFS snapshot: records are shared until they are written to (OpenZFS, or zfs-fuse)",
 		Copies:   Extent,
@@ -380,19 +381,6 @@ func destroyZpool(ctx context.Context, name string) error {
 		_, err := block.Command(ctx, "zpool", "destroy", "-f", name)
 		return err
 	})
-}
-
-// loadZFS makes sure that the kernel has OpenZFS.
-func loadZFS(ctx context.Context) error {
-	_, err := zpools(ctx)
-	if err == nil {
-		return nil
-	}
-	block.Command(ctx, "modprobe", "zfs") // zpools says whether that was it
-	if _, err := zpools(ctx); err != nil {
-		return &Missing{Backend: "zfs", Reason: err.Error(), Fix: "modprobe zfs, after apt-get install zfs-dkms"}
-	}
-	return nil
 }
 
 func zpools(ctx context.Context) ([]string, error) {
