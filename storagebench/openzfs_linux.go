@@ -42,9 +42,12 @@ func zfsVersion() string {
 	return "OpenZFS " + strings.TrimSpace(string(version))
 }
 
-// loadZFS makes sure that the kernel has OpenZFS. Its tools load the module
-// themselves, where they may and it is there.
+// loadZFS makes sure that the kernel has OpenZFS.
 func loadZFS(ctx context.Context) error {
+	if _, err := zpools(ctx); err == nil {
+		return nil
+	}
+	block.Command(ctx, "modprobe", "zfs") // zpools says whether that was it
 	if _, err := zpools(ctx); err != nil {
 		return &Missing{Backend: "zfs", Reason: err.Error(), Fix: "modprobe zfs, after apt-get install zfs-dkms"}
 	}

@@ -80,7 +80,7 @@ func buildOpenZFS(ctx context.Context, tmp, release, kernel string) error {
 			return fmt.Errorf("%w (hint: apt-get install make, and the kernel's compiler: gcc-12 for bookworm)", err)
 		}
 	}
-	return copyModules(filepath.Join(tmp, "modules"), filepath.Join(sources[0], "module"))
+	return copyModules(ctx, filepath.Join(tmp, "modules"), filepath.Join(sources[0], "module"))
 }
 
 // relocate has a flavour's headers find those of all flavours, which they
@@ -98,7 +98,8 @@ func relocate(makefile, root string) (common string, err error) {
 	return filepath.Dir(moved), os.WriteFile(makefile, []byte("include "+moved+"\n"), 0o644)
 }
 
-func copyModules(to, from string) error {
+// copyModules leaves out what is for debuggers, nine tenths, as dkms does.
+func copyModules(ctx context.Context, to, from string) error {
 	if err := os.Mkdir(to, 0o755); err != nil {
 		return err
 	}
@@ -106,11 +107,8 @@ func copyModules(to, from string) error {
 		if err != nil || filepath.Ext(file) != ".ko" {
 			return err
 		}
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(to, d.Name()), content, 0o644)
+		_, err = output(ctx, to, "strip", "--strip-debug", "-o", d.Name(), file)
+		return err
 	})
 }
 
