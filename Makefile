@@ -13,7 +13,7 @@ build:
 # What a test finds missing it skips, unless it is named here: as root on a
 # host of our own, nothing that these stand for may go untested.
 ifeq ($(shell id -u),0)
-export PLIMSOLL_REQUIRE ?= linux,root,cgroup,timens,userns-overlay,binutils,setpriv,loop,overlay,fuse-overlayfs,btrfs,xfs-reflink,loop-ext4,loop-xfs,vfs
+export PLIMSOLL_REQUIRE ?= linux,root,cgroup,timens,userns-overlay,binutils,setpriv,loop,overlay,fuse-overlayfs,btrfs,zfs,xfs-reflink,loop-ext4,loop-xfs,vfs
 endif
 
 # One package at a time: tests look whether the host is as it was before, and

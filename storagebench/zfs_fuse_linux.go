@@ -29,6 +29,7 @@ type zfsFuse struct {
 	daemon    *exec.Cmd
 	ended     chan struct{}
 	log       *os.File
+	patience  time.Duration // how long it may owe an answer
 
 	// One thing at a time: two mounts at once mix up what they write to one
 	// pipe (fuse_listener.c, zfsfuse_newfs), and nobody answers either; and a
@@ -42,7 +43,7 @@ func startZFSFuse(ctx context.Context, dir string) (_ *zfsFuse, err error) {
 	if err != nil {
 		return nil, err
 	}
-	z := &zfsFuse{ended: make(chan struct{})}
+	z := &zfsFuse{ended: make(chan struct{}), patience: answerWait}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, z.close())
@@ -100,6 +101,8 @@ func (z *zfsFuse) hasEnded() bool {
 
 // command is block.Command, where zfs and zpool find this zfs-fuse.
 func (z *zfsFuse) command(ctx context.Context, tool string, args ...string) (out []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	z.one.Lock()
 	defer z.one.Unlock()
 	z.namespace.do(func() { out, err = block.Command(ctx, tool, args...) })
@@ -152,7 +155,7 @@ func (z *zfsFuse) unmount(ctx context.Context, root string) error {
 // wait waits for something that zfs-fuse is to do, and kills it if it does not:
 // those who wait for it are deaf to any other way.
 func (z *zfsFuse) wait(ctx context.Context, what string, done func() (bool, error)) error {
-	for end := time.Now().Add(answerWait); ; time.Sleep(100 * time.Microsecond) {
+	for end := time.Now().Add(z.patience); ; time.Sleep(100 * time.Microsecond) {
 		if ok, err := done(); ok || err != nil {
 			return err
 		}
@@ -163,6 +166,22 @@ func (z *zfsFuse) wait(ctx context.Context, what string, done func() (bool, erro
 			z.daemon.Process.Kill()
 			return errors.Join(fmt.Errorf("zfs-fuse did not %s, and was killed", what), ctx.Err())
 		}
+	}
+}
+
+// doubt kills zfs-fuse if it does not answer for a file system of its own: a
+// trial whose time is over may wait for it.
+func (z *zfsFuse) doubt(root string) {
+	answered := make(chan struct{})
+	go func() {
+		unix.Statfs(root, new(unix.Statfs_t))
+		close(answered)
+	}()
+	select {
+	case <-answered:
+	case <-z.ended:
+	case <-time.After(z.patience):
+		z.daemon.Process.Kill()
 	}
 }
 

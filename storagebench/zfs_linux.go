@@ -132,10 +132,15 @@ func (p *zfsPool) dataset(name string) string { return p.name + "/" + name }
 func (p *zfsPool) root(name string) string    { return filepath.Join(p.roots, name) }
 
 func (p *zfsPool) command(ctx context.Context, tool string, args ...string) ([]byte, error) {
+	run := block.Command
 	if p.fuse != nil {
-		return p.fuse.command(ctx, tool, args...)
+		run = p.fuse.command
 	}
-	return block.Command(ctx, tool, args...)
+	out, err := run(ctx, tool, args...)
+	if err != nil && strings.Contains(err.Error(), "out of space") {
+		err = fmt.Errorf("%w: the pool is full (--size): %w", err, unix.ENOSPC)
+	}
+	return out, err
 }
 
 func (p *zfsPool) Import(ctx context.Context, image Image) error {
@@ -171,6 +176,9 @@ func (p *zfsPool) Clone(ctx context.Context, id string) (string, error) {
 	if taken {
 		return "", fmt.Errorf("clone %q is there already", id)
 	}
+	if p.fuse != nil {
+		context.AfterFunc(ctx, func() { p.fuse.doubt(p.root("image")) })
+	}
 	root := p.root(name)
 	_, err := p.command(ctx, "zfs", "clone", "-o", "mountpoint="+root, p.dataset("image@base"), p.dataset(name))
 	if err == nil {
@@ -182,7 +190,9 @@ func (p *zfsPool) Clone(ctx context.Context, id string) (string, error) {
 	return root, nil
 }
 
-// Diff walks with zfs-fuse, which has no "zfs diff".
+// Diff walks with zfs-fuse, which has no "zfs diff"; nor does a file's ctime
+// change there with its extended attributes (zfs_operations.c,
+// zfsfuse_setxattr).
 func (p *zfsPool) Diff(ctx context.Context, id string) ([]Change, error) {
 	p.mu.Lock()
 	name := p.clones[id]
@@ -192,7 +202,7 @@ func (p *zfsPool) Diff(ctx context.Context, id string) ([]Change, error) {
 	}
 	image, root := p.root("image"), p.root(name)
 	if p.fuse != nil {
-		return tree.CompareSince(ctx, image, root, p.since)
+		return tree.CompareSinceAndXattrs(ctx, image, root, p.since)
 	}
 	out, err := p.command(ctx, "zfs", "diff", "-H", p.dataset("image@base"), p.dataset(name))
 	if err != nil {
