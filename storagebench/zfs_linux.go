@@ -102,6 +102,11 @@ func (b ZFS) Open(ctx context.Context, dir string, o Options) (_ Pool, err error
 	if _, err := p.command(ctx, "zpool", args...); err != nil {
 		return nil, missing("zfs", err)
 	}
+	if p.fuse == nil {
+		if p.rescue, err = rescueZFS(p.name, p.device); err != nil {
+			return nil, err
+		}
+	}
 	p.empty, _, err = p.space(ctx)
 	return p, err
 }
@@ -119,6 +124,7 @@ type zfsPool struct {
 	name   string
 	fuse   *zfsFuse // nil with OpenZFS
 	device *block.Device
+	rescue *zfsRescue // nil with zfs-fuse
 	empty  int64
 	since  tree.Mark // the image is as it will stay
 
@@ -131,12 +137,12 @@ type zfsPool struct {
 func (p *zfsPool) dataset(name string) string { return p.name + "/" + name }
 func (p *zfsPool) root(name string) string    { return filepath.Join(p.roots, name) }
 
-func (p *zfsPool) command(ctx context.Context, tool string, args ...string) ([]byte, error) {
-	run := block.Command
+func (p *zfsPool) command(ctx context.Context, tool string, args ...string) (out []byte, err error) {
 	if p.fuse != nil {
-		run = p.fuse.command
+		out, err = p.fuse.command(ctx, tool, args...)
+	} else {
+		out, err = p.rescue.command(ctx, tool, args...)
 	}
-	out, err := run(ctx, tool, args...)
 	if err != nil && strings.Contains(err.Error(), "out of space") {
 		err = fmt.Errorf("%w: the pool is full (--size): %w", err, unix.ENOSPC)
 	}
@@ -144,6 +150,9 @@ func (p *zfsPool) command(ctx context.Context, tool string, args ...string) ([]b
 }
 
 func (p *zfsPool) Import(ctx context.Context, image Image) error {
+	if err := p.rescue.err(); err != nil {
+		return err
+	}
 	root := p.root("image")
 	if _, err := p.command(ctx, "zfs", "create", "-o", "mountpoint="+root, p.dataset("image")); err != nil {
 		return err
@@ -162,7 +171,7 @@ func (p *zfsPool) Import(ctx context.Context, image Image) error {
 // Clone does not call dataset and directory by the id alone: what was removed
 // in use may still be there.
 func (p *zfsPool) Clone(ctx context.Context, id string) (string, error) {
-	if err := checkID(id); err != nil {
+	if err := errors.Join(checkID(id), p.rescue.err()); err != nil {
 		return "", err
 	}
 	p.mu.Lock()
@@ -199,6 +208,9 @@ func (p *zfsPool) Diff(ctx context.Context, id string) ([]Change, error) {
 	p.mu.Unlock()
 	if name == "" {
 		return nil, fmt.Errorf("no clone %q", id)
+	}
+	if err := p.rescue.err(); err != nil {
+		return nil, err
 	}
 	image, root := p.root("image"), p.root(name)
 	if p.fuse != nil {
@@ -281,6 +293,9 @@ func whileBusy(ctx context.Context, most time.Duration, try func() error) error 
 func (p *zfsPool) Usage(ctx context.Context) (Usage, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.rescue.err(); err != nil {
+		return Usage{}, err
+	}
 	for _, name := range p.clones {
 		if err := block.Sync(p.root(name)); err != nil {
 			return Usage{}, err
@@ -293,7 +308,7 @@ func (p *zfsPool) Usage(ctx context.Context) (Usage, error) {
 		return Usage{}, err
 	}
 	if p.fuse == nil {
-		if _, err := block.Command(ctx, "zpool", "wait", "-t", "free", p.name); err != nil {
+		if _, err := p.command(ctx, "zpool", "wait", "-t", "free", p.name); err != nil {
 			return Usage{}, err
 		}
 	}
@@ -327,7 +342,10 @@ func (p *zfsPool) Close() error {
 	if p.fuse != nil {
 		errs = append(errs, p.fuse.close())
 	} else {
-		errs = append(errs, p.unmountAll(), destroyZpool(ctx, p.name))
+		errs = append(errs, p.rescue.unlessGone(func() error {
+			return errors.Join(p.unmountAll(), destroyZpool(ctx, p.name))
+		}))
+		p.rescue.end()
 	}
 	if p.device != nil {
 		errs = append(errs, p.device.Close())
@@ -352,6 +370,9 @@ func destroyZpool(ctx context.Context, name string) error {
 	names, err := zpools(ctx)
 	if err != nil || !slices.Contains(names, name) {
 		return nil // nor is it if there is no daemon or no module, which would have it
+	}
+	if err := wakeZpool(ctx, name); err != nil {
+		return err
 	}
 	return whileBusy(ctx, 5*time.Second, func() error {
 		_, err := block.Command(ctx, "zpool", "destroy", "-f", name)
