@@ -85,7 +85,7 @@ TOOLS = cc:gcc,libc6-dev as:binutils \
 	aarch64-linux-gnu-as:binutils-aarch64-linux-gnu x86_64-linux-gnu-as:binutils-x86-64-linux-gnu \
 	qemu-aarch64-static:qemu-user-static runc:runc crun:crun bwrap:bubblewrap \
 	fio:fio busybox:busybox-static newuidmap:uidmap setpriv:util-linux strace:strace \
-	mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs fuse-overlayfs:fuse-overlayfs
+	mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs fuse-overlayfs:fuse-overlayfs zpool:zfs-fuse
 
 tools:
 	@missing=; \
