@@ -13,7 +13,7 @@ build:
 # What a test finds missing it skips, unless it is named here: as root on a
 # host of our own, nothing that these stand for may go untested.
 ifeq ($(shell id -u),0)
-export PLIMSOLL_REQUIRE ?= linux,root,cgroup,timens,userns-overlay,binutils,setpriv,loop,overlay,fuse-overlayfs,btrfs,xfs-reflink,loop-ext4,loop-xfs,vfs
+export PLIMSOLL_REQUIRE ?= linux,root,cgroup,timens,userns-overlay,binutils,setpriv,loop,overlay,fuse-overlayfs,btrfs,zfs,xfs-reflink,loop-ext4,loop-xfs,vfs
 endif
 
 # One package at a time: tests look whether the host is as it was before, and
@@ -30,6 +30,8 @@ test: tools
 # has the modules; VM_THIN="-run Thin" tests all of those, ten minutes long. crun
 # has a machine, for it refuses hybrid cgroups, as this host may have. What runs on
 # all storage takes minutes there, and is make test's: VM_SKIP= tests it, too.
+# OpenZFS has to be compiled, which takes twenty minutes of a processor the first
+# time: make vm-zfs tests it, in a machine that test-vm leaves out.
 # A table tells what is proven where: a test that every machine skipped is run
 # here, and if it is skipped here too, that is a failure.
 RELEASE ?= bookworm
@@ -45,7 +47,7 @@ VM_REQUIRE = linux,root,cgroup,timens,userns-overlay,swap,setpriv
 endif
 VM_RUN = $(GO) run ./internal/vmtest/cmd/vmtest run -release $(RELEASE) -timeout 5m -kill-after 10m
 VM_MACHINES = plain thin v1 systemd crun
-.PHONY: $(VM_MACHINES:%=vm-%)
+.PHONY: $(VM_MACHINES:%=vm-%) vm-zfs
 test-vm:
 	@$(MAKE) --no-print-directory tools TOOLS="qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.ext4:e2fsprogs xz:xz-utils newuidmap:uidmap \
 		dmsetup:dmsetup lvm:lvm2 thin_check:thin-provisioning-tools mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs fuse-overlayfs:fuse-overlayfs \
@@ -53,7 +55,7 @@ test-vm:
 	@mkdir -p $(VM_OUT)
 	@$(MAKE) --no-print-directory -k -O -j$(shell nproc) $(VM_MACHINES:%=vm-%); machines=$$?; \
 	PLIMSOLL_REQUIRE= $(GO) run ./internal/vmtest/cmd/vmtest skips -in $(VM_OUT) -here host.json \
-		plain/root.json plain/user.json systemd/root.json systemd/user.json v1/root.json thin/root.json crun/root.json && exit $$machines
+		plain/root.json plain/user.json systemd/root.json systemd/user.json v1/root.json thin/root.json crun/root.json $(if $(wildcard $(VM_OUT)/zfs/root.json),zfs/root.json) && exit $$machines
 # Root's and the user's machine keep two processors busy; more beside them would
 # test patience.
 $(filter-out vm-plain,$(VM_MACHINES:%=vm-%)): | vm-plain
@@ -67,6 +69,12 @@ vm-crun:
 	$(VM_RUN) -out $(VM_OUT)/crun -cgroup v2 -users root -with runc,crun -run TestOnBridge -require linux,root,runc,crun ./runner/local
 vm-thin:
 	$(VM_RUN) -out $(VM_OUT)/thin -cgroup $(CGROUP) -users root -with dmsetup,lvm,mkfs.ext4 -require root,dm-thin,lvm-thin $(VM_THIN) ./storagebench
+# The tools of OpenZFS are in Debian's contrib, its modules there as source. The
+# machine has a zfs-fuse besides, where this host has: OpenZFS goes before.
+VM_ZFS ?= -run 'ZFS|OnAFile/zfs|TestOperations/zfs|TestWorkloadsOnStorage/zfs'
+vm-zfs:
+	@$(MAKE) --no-print-directory tools TOOLS="qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.ext4:e2fsprogs xz:xz-utils cc:gcc,libc6-dev"
+	$(VM_RUN) -timeout 20m -kill-after 25m -out $(VM_OUT)/zfs -cgroup v2 -users root -openzfs -with zfs-fuse -require root,zfs,openzfs $(VM_ZFS) ./storagebench ./storagebench/operation ./runner/local
 
 measure: tools
 	PLIMSOLL_MEASURE=1 $(GO) test -run 'Measure|Kill|Interrupt' -v -count=1 -p 1 -timeout 2h ./...
@@ -77,7 +85,7 @@ TOOLS = cc:gcc,libc6-dev as:binutils \
 	aarch64-linux-gnu-as:binutils-aarch64-linux-gnu x86_64-linux-gnu-as:binutils-x86-64-linux-gnu \
 	qemu-aarch64-static:qemu-user-static runc:runc crun:crun bwrap:bubblewrap \
 	fio:fio busybox:busybox-static newuidmap:uidmap setpriv:util-linux strace:strace \
-	mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs fuse-overlayfs:fuse-overlayfs
+	mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs fuse-overlayfs:fuse-overlayfs zpool:zfs-fuse
 
 tools:
 	@missing=; \

@@ -286,8 +286,8 @@ func (d *Drawback) mainline(run Run) {
 	}
 	if _, ok := run.metric(figure{"provision", "provision"}).plainest("zfs"); ok {
 		d.Found, d.Verdict = "it runs on this host; its module does not come with Linux", agrees
-		if note := run.Levels["storage"]["zfs"]["note"]; note != "" {
-			d.Found = "it runs on this host: " + note
+		if version := run.Levels["storage"]["zfs"]["version"]; version != "" {
+			d.Found = "it runs on this host (" + version + "); what runs it does not come with Linux"
 		}
 	}
 }

@@ -22,6 +22,10 @@ type Info struct {
 	Kind Kind
 	Help string // one line: what shares what, and how
 
+	// Version is which of several implementations the host has, and which
+	// version of it; "" where there is one, and Linux's own.
+	Version string
+
 	// Copies is what a clone has to copy before the first byte of a file of
 	// the image can be changed.
 	Copies Unit
@@ -31,9 +35,6 @@ type Info struct {
 	// Forgets says that a crash of the host may lose clones whole: they are in
 	// memory, or never synced.
 	Forgets bool
-	// Unsteady says, where it does, why what this host has of the backend is not
-	// to be relied upon: it is for those who ask for it by name.
-	Unsteady string
 	// NoSpecialFiles says that a clone can remove devices and FIFOs of the image,
 	// but not change or rename them: the backend cannot copy them up.
 	NoSpecialFiles bool

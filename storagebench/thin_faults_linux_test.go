@@ -37,7 +37,7 @@ func TestThinOnDevice(t *testing.T) {
 			}
 			if !killed {
 				err = p.Close()
-			} else if err = clean(t.Context(), dir, name); err == nil {
+			} else if err = clean(t.Context(), dir, thinResources(name)); err == nil {
 				nothingLeft(t, b, dir, name)
 			}
 			if err != nil {

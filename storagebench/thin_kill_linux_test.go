@@ -41,12 +41,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// livePool does all that a pool does, until it is killed.
+// livePool does all that a pool does, until it is killed. It writes down what it
+// records on standard output.
 func livePool(backend, dir, name string) error {
-	i := slices.IndexFunc(thinBackends, func(b Backend) bool { return b.Info().Name == backend })
+	b, _ := Find(backend)
+	o := Options{Size: 64 << 20, Name: name, Record: func(r Resource) error {
+		_, err := fmt.Println(r.Kind, r.Name)
+		return err
+	}}
 	ctx := context.Background()
 	for {
-		p, err := thinBackends[i].Open(ctx, dir, Options{Size: 64 << 20, Name: name})
+		p, err := b.Open(ctx, dir, o)
 		if err != nil {
 			return err
 		}
@@ -83,28 +88,9 @@ func TestThinKilled(t *testing.T) {
 		backend := b.Info().Name
 		for i := range times[backend] {
 			after := rand.N(longest[backend])
-			var stderr strings.Builder
-			cmd := exec.Command(os.Args[0])
-			cmd.Env = append(os.Environ(), victim+"="+backend+":"+dir+":"+name)
-			cmd.Stderr = &stderr
-			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(after)
-			whom := cmd.Process.Pid
-			if i%2 == 1 {
-				whom = -whom
-			}
-			if err := unix.Kill(whom, unix.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-			err := cmd.Wait()
-			if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); !ws.Signaled() {
-				t.Fatalf("it ended by itself: %v: %s", err, stderr.String())
-			}
+			killPool(t, b, dir, name, after, i%2 == 1)
 			left := len(leftovers(t, dir, name))
-			if err := clean(t.Context(), dir, name); err != nil {
+			if err := clean(t.Context(), dir, thinResources(name)); err != nil {
 				t.Fatalf("killed after %v: %v", after, err)
 			}
 			// A loop device goes when the last on it has.
@@ -119,9 +105,43 @@ func TestThinKilled(t *testing.T) {
 	})
 }
 
+// killPool has a process live with a pool and kills it after a while, with the
+// tools that it has started or without. It gives what that recorded.
+func killPool(t *testing.T, b Backend, dir, name string, after time.Duration, tools bool) (recorded []Resource) {
+	t.Helper()
+	var stdout, stderr strings.Builder
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), victim+"="+b.Info().Name+":"+dir+":"+name)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(after)
+	whom := cmd.Process.Pid
+	if tools {
+		whom = -whom
+	}
+	if err := unix.Kill(whom, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	err := cmd.Wait()
+	if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); !ws.Signaled() {
+		t.Fatalf("it ended by itself: %v: %s", err, stderr.String())
+	}
+	for line := range strings.Lines(stdout.String()) {
+		var r Resource
+		if _, err := fmt.Sscan(line, &r.Kind, &r.Name); err != nil {
+			t.Fatalf("recorded %q: %v", line, err)
+		}
+		recorded = append(recorded, r)
+	}
+	return recorded
+}
+
 // clean is what is done after a kill.
-func clean(ctx context.Context, dir, name string) error {
-	if err := Undo(ctx, thinResources(name)); err != nil {
+func clean(ctx context.Context, dir string, recorded []Resource) error {
+	if err := Undo(ctx, recorded); err != nil {
 		return err
 	}
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))

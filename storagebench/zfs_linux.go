@@ -26,16 +26,12 @@ import (
 type ZFS struct{}
 
 func (ZFS) Info() Info {
-	unsteady := ""
-	if isZFSFuse() {
-		unsteady = "zfs-fuse forgets to answer some mounts, and all that come after"
-	}
 	return Info{
-		Unsteady: unsteady,
-		Name:     "zfs",
-		Kind:     Snapshot,
-		Help:     "a clone is a clone of a ZFS snapshot: records are shared until they are written to (OpenZFS, or zfs-fuse)",
-		Copies:   Extent,
+		Name:    "zfs",
+		Version: zfsVersion(),
+		Kind:    Snapshot,
+		Help:    "a clone is a clone of a ZFS snapshot: records are shared until they are written to (OpenZFS, or zfs-fuse)",
+		Copies:  Extent,
 		// The ARC keeps a record once; the page cache, which mmap needs and
 		// FUSE puts before it, keeps it for each clone.
 		SharesCache: false,
@@ -43,16 +39,22 @@ func (ZFS) Info() Info {
 }
 
 // zfsProperties are in neither's defaults, or not in all versions': what the
-// others here do not do either, compressing and writing down when a file was
-// read, and an I/O error instead of a process that hangs when the device goes.
+// others here do not do either is compressing, and writing down when a file was
+// read.
 var zfsProperties = []string{
-	"-o", "cachefile=none", "-o", "failmode=continue", "-o", "ashift=12",
+	"-o", "cachefile=none", "-o", "ashift=12",
 	"-O", "mountpoint=none", "-O", "atime=off", "-O", "compression=off",
 }
 
 // openZFSProperties are what Linux's own file systems have by themselves:
-// extended attributes in the inode, and access control lists.
-var openZFSProperties = []string{"-O", "xattr=sa", "-O", "acltype=posixacl"}
+// extended attributes in the inode, and access control lists; and an I/O error
+// instead of a process that hangs when the device goes.
+var openZFSProperties = []string{"-o", "failmode=continue", "-O", "xattr=sa", "-O", "acltype=posixacl"}
+
+// zfsFuseProperties: without its device zfs-fuse is to end (zio.c, zio_suspend),
+// which is an I/O error for whoever uses it. With "continue" it waits for the
+// device.
+var zfsFuseProperties = []string{"-o", "failmode=panic"}
 
 func (b ZFS) Probe(ctx context.Context, dir string) error {
 	return probe(ctx, b, dir, 128<<20)
@@ -64,15 +66,15 @@ func (b ZFS) Open(ctx context.Context, dir string, o Options) (_ Pool, err error
 			return nil, missing("zfs", err)
 		}
 	}
-	p := &zfsPool{dir: dir, clones: map[string]string{}, patient: map[string]func() bool{}, name: fmt.Sprintf("%s-%s", o.name(), strings.ToLower(rand.Text()[:8]))}
+	p := &zfsPool{roots: dir, clones: map[string]string{}, name: fmt.Sprintf("%s-%s", o.name(), strings.ToLower(rand.Text()[:8]))}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
 		}
 	}()
 	if isZFSFuse() {
-		p.fuse = &theZFSFuse
-		err = p.fuse.enter(ctx, p.name)
+		p.roots = filepath.Join(dir, "mounted")
+		p.fuse, err = startZFSFuse(ctx, p.roots)
 	} else {
 		err = loadZFS(ctx)
 	}
@@ -87,17 +89,23 @@ func (b ZFS) Open(ctx context.Context, dir string, o Options) (_ Pool, err error
 	if err != nil {
 		return nil, missing("zfs", err)
 	}
-	if o.Record != nil {
+	if o.Record != nil && p.fuse == nil { // zfs-fuse ends with us
 		if err := o.Record(Resource{Kind: "zpool", Name: p.name}); err != nil {
 			return nil, err
 		}
 	}
-	args := append([]string{"create", "-f"}, zfsProperties...)
-	if p.fuse == nil {
-		args = append(args, openZFSProperties...)
+	own := openZFSProperties
+	if p.fuse != nil {
+		own = zfsFuseProperties
 	}
-	if _, err := block.Command(ctx, "zpool", append(args, p.name, p.device.Path)...); err != nil {
+	args := slices.Concat([]string{"create", "-f"}, zfsProperties, own, []string{p.name, p.device.Path})
+	if _, err := p.command(ctx, "zpool", args...); err != nil {
 		return nil, missing("zfs", err)
+	}
+	if p.fuse == nil {
+		if p.rescue, err = rescueZFS(p.name, p.device); err != nil {
+			return nil, err
+		}
 	}
 	p.empty, _, err = p.space(ctx)
 	return p, err
@@ -112,75 +120,47 @@ func (o Options) name() string {
 }
 
 type zfsPool struct {
-	dir    string
+	roots  string // the directory that they are in
 	name   string
 	fuse   *zfsFuse // nil with OpenZFS
 	device *block.Device
+	rescue *zfsRescue // nil with zfs-fuse
 	empty  int64
 	since  tree.Mark // the image is as it will stay
 
 	mu      sync.Mutex
 	count   int
-	clones  map[string]string      // by id, what dataset and directory are called
-	patient map[string]func() bool // by the same name, ends the watch over it
-	removed []string               // likewise, what was in use
+	clones  map[string]string // by id, what dataset and directory are called
+	removed []string          // likewise, what was in use
 }
 
 func (p *zfsPool) dataset(name string) string { return p.name + "/" + name }
-func (p *zfsPool) root(name string) string    { return filepath.Join(p.dir, name) }
+func (p *zfsPool) root(name string) string    { return filepath.Join(p.roots, name) }
 
-// alone is a moment in which nothing is mounted or unmounted, where that matters.
-func (p *zfsPool) alone() (over func()) {
-	if p.fuse == nil {
-		return func() {}
-	}
-	p.fuse.mounting.Lock()
-	return p.fuse.mounting.Unlock
-}
-
-// mounted runs a command that mounts something at root. It is there when it
-// can be looked at.
-func (p *zfsPool) mounted(ctx context.Context, root string, args ...string) error {
-	defer p.alone()()
-	if _, err := block.Command(ctx, "zfs", args...); err != nil {
-		return err
-	}
+func (p *zfsPool) command(ctx context.Context, tool string, args ...string) (out []byte, err error) {
 	if p.fuse != nil {
-		// One that zfs-fuse forgot waits for its FUSE_INIT, deaf to signals;
-		// MNT_FORCE aborts the connection, umount(2), and with it the wait.
-		forgotten := time.AfterFunc(answerWait, func() { unix.Unmount(root, unix.MNT_FORCE) })
-		defer forgotten.Stop()
+		out, err = p.fuse.command(ctx, tool, args...)
+	} else {
+		out, err = p.rescue.command(ctx, tool, args...)
 	}
-	_, err := os.Stat(root)
-	return err
-}
-
-// answerWait is far beyond what a mount takes to be served.
-const answerWait = 10 * time.Second
-
-// watch has zfs-fuse killed when ctx ends before stop is called. Whoever waits
-// for an answer that it owes is deaf to signals, and would wait for ever; then
-// its pools are lost, and their trials fail.
-func (p *zfsPool) watch(ctx context.Context, name string) (stop func() bool) {
-	if p.fuse == nil {
-		return func() bool { return true }
+	if err != nil && strings.Contains(err.Error(), "out of space") {
+		err = fmt.Errorf("%w: the pool is full (--size): %w", err, unix.ENOSPC)
 	}
-	return context.AfterFunc(ctx, func() {
-		p.fuse.abandon()
-		unix.Unmount(p.root(name), unix.MNT_FORCE) // aborts the connection of a daemon that cannot be killed, umount(2)
-	})
+	return out, err
 }
 
 func (p *zfsPool) Import(ctx context.Context, image Image) error {
-	defer p.watch(ctx, "image")()
+	if err := p.rescue.err(); err != nil {
+		return err
+	}
 	root := p.root("image")
-	if err := p.mounted(ctx, root, "create", "-o", "mountpoint="+root, p.dataset("image")); err != nil {
+	if _, err := p.command(ctx, "zfs", "create", "-o", "mountpoint="+root, p.dataset("image")); err != nil {
 		return err
 	}
 	if err := image.unpack(ctx, root); err != nil {
 		return err
 	}
-	if _, err := block.Command(ctx, "zfs", "snapshot", p.dataset("image@base")); err != nil {
+	if _, err := p.command(ctx, "zfs", "snapshot", p.dataset("image@base")); err != nil {
 		return err
 	}
 	var err error
@@ -191,7 +171,7 @@ func (p *zfsPool) Import(ctx context.Context, image Image) error {
 // Clone does not call dataset and directory by the id alone: what was removed
 // in use may still be there.
 func (p *zfsPool) Clone(ctx context.Context, id string) (string, error) {
-	if err := checkID(id); err != nil {
+	if err := errors.Join(checkID(id), p.rescue.err()); err != nil {
 		return "", err
 	}
 	p.mu.Lock()
@@ -205,19 +185,23 @@ func (p *zfsPool) Clone(ctx context.Context, id string) (string, error) {
 	if taken {
 		return "", fmt.Errorf("clone %q is there already", id)
 	}
-	stop := p.watch(ctx, name)
-	p.mu.Lock()
-	p.patient[name] = stop
-	p.mu.Unlock()
+	if p.fuse != nil {
+		context.AfterFunc(ctx, func() { p.fuse.doubt(p.root("image")) })
+	}
 	root := p.root(name)
-	err := p.mounted(ctx, root, "clone", "-o", "mountpoint="+root, p.dataset("image@base"), p.dataset(name))
+	_, err := p.command(ctx, "zfs", "clone", "-o", "mountpoint="+root, p.dataset("image@base"), p.dataset(name))
+	if err == nil {
+		_, err = os.Stat(root) // it is there when it can be looked at
+	}
 	if err != nil {
 		return "", errors.Join(err, p.Remove(context.WithoutCancel(ctx), id))
 	}
 	return root, nil
 }
 
-// Diff walks with zfs-fuse, which has no "zfs diff".
+// Diff walks with zfs-fuse, which has no "zfs diff"; nor does a file's ctime
+// change there with its extended attributes (zfs_operations.c,
+// zfsfuse_setxattr).
 func (p *zfsPool) Diff(ctx context.Context, id string) ([]Change, error) {
 	p.mu.Lock()
 	name := p.clones[id]
@@ -225,11 +209,14 @@ func (p *zfsPool) Diff(ctx context.Context, id string) ([]Change, error) {
 	if name == "" {
 		return nil, fmt.Errorf("no clone %q", id)
 	}
+	if err := p.rescue.err(); err != nil {
+		return nil, err
+	}
 	image, root := p.root("image"), p.root(name)
 	if p.fuse != nil {
-		return tree.CompareSince(ctx, image, root, p.since)
+		return tree.CompareSinceAndXattrs(ctx, image, root, p.since)
 	}
-	out, err := block.Command(ctx, "zfs", "diff", "-H", p.dataset("image@base"), p.dataset(name))
+	out, err := p.command(ctx, "zfs", "diff", "-H", p.dataset("image@base"), p.dataset(name))
 	if err != nil {
 		return nil, err
 	}
@@ -242,19 +229,14 @@ func (p *zfsPool) Diff(ctx context.Context, id string) ([]Change, error) {
 
 // Remove leaves a clone that is in use where it is, and tries again when the
 // pool is asked for its usage or is closed. Detached from its directory
-// (MNT_DETACH) it would be as busy, and zfs-fuse answers nobody after that.
+// (MNT_DETACH) it would be as busy.
 func (p *zfsPool) Remove(ctx context.Context, id string) error {
 	p.mu.Lock()
 	name := p.clones[id]
 	delete(p.clones, id)
-	stop := p.patient[name]
-	delete(p.patient, name)
 	p.mu.Unlock()
 	if name == "" {
 		return fmt.Errorf("no clone %q", id)
-	}
-	if stop != nil {
-		defer stop()
 	}
 	err := p.destroy(ctx, name)
 	if isBusy(err) {
@@ -266,16 +248,14 @@ func (p *zfsPool) Remove(ctx context.Context, id string) error {
 	return err
 }
 
-// destroy waits a moment for a dataset that is busy: zfs-fuse notices some
-// milliseconds later that it is not mounted any more. One that is not there is
-// no error.
+// destroy waits a moment for a dataset that is busy. One that is not there is no
+// error.
 func (p *zfsPool) destroy(ctx context.Context, name string) error {
-	defer p.alone()()
-	if err := unix.Unmount(p.root(name), 0); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("unmount %s: %w", p.root(name), err)
+	if err := p.unmount(ctx, p.root(name)); err != nil {
+		return err
 	}
 	err := whileBusy(ctx, 500*time.Millisecond, func() error {
-		_, err := block.Command(ctx, "zfs", "destroy", "-R", p.dataset(name))
+		_, err := p.command(ctx, "zfs", "destroy", "-R", p.dataset(name))
 		return err
 	})
 	if err != nil && !strings.Contains(err.Error(), "does not exist") {
@@ -283,6 +263,16 @@ func (p *zfsPool) destroy(ctx context.Context, name string) error {
 	}
 	if err := os.Remove(p.root(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
+	}
+	return nil
+}
+
+func (p *zfsPool) unmount(ctx context.Context, root string) error {
+	if p.fuse != nil {
+		return p.fuse.unmount(ctx, root)
+	}
+	if err := unix.Unmount(root, 0); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("unmount %s: %w", root, err)
 	}
 	return nil
 }
@@ -303,6 +293,9 @@ func whileBusy(ctx context.Context, most time.Duration, try func() error) error 
 func (p *zfsPool) Usage(ctx context.Context) (Usage, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.rescue.err(); err != nil {
+		return Usage{}, err
+	}
 	for _, name := range p.clones {
 		if err := block.Sync(p.root(name)); err != nil {
 			return Usage{}, err
@@ -311,11 +304,11 @@ func (p *zfsPool) Usage(ctx context.Context) (Usage, error) {
 	p.removed = slices.DeleteFunc(p.removed, func(name string) bool { return !isBusy(p.destroy(ctx, name)) })
 	// Setting a property waits for the transaction group that it is in, and so
 	// for all before.
-	if _, err := block.Command(ctx, "zfs", "set", "plimsoll:usage=now", p.name); err != nil {
+	if _, err := p.command(ctx, "zfs", "set", "plimsoll:usage=now", p.name); err != nil {
 		return Usage{}, err
 	}
 	if p.fuse == nil {
-		if _, err := block.Command(ctx, "zpool", "wait", "-t", "free", p.name); err != nil {
+		if _, err := p.command(ctx, "zpool", "wait", "-t", "free", p.name); err != nil {
 			return Usage{}, err
 		}
 	}
@@ -328,7 +321,7 @@ func (p *zfsPool) Usage(ctx context.Context) (Usage, error) {
 }
 
 func (p *zfsPool) space(ctx context.Context) (used, free int64, err error) {
-	out, err := block.Command(ctx, "zfs", "get", "-Hp", "-o", "value", "used,available", p.name)
+	out, err := p.command(ctx, "zfs", "get", "-Hp", "-o", "value", "used,available", p.name)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -338,18 +331,21 @@ func (p *zfsPool) space(ctx context.Context) (used, free int64, err error) {
 	return used, free, nil
 }
 
-// Close of the last pool in a zfs-fuse of ours ends that, in whatever state the
-// pool is.
+// Close takes the pool away in whatever state it is: with zfs-fuse, it kills
+// that.
 func (p *zfsPool) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	errs := []error{p.unmount()}
+	var errs []error
 	if p.fuse != nil {
-		errs = append(errs, p.fuse.leave(ctx, p.name))
+		errs = append(errs, p.fuse.close())
 	} else {
-		errs = append(errs, destroyZpool(ctx, p.name))
+		errs = append(errs, p.rescue.unlessGone(func() error {
+			return errors.Join(p.unmountAll(), destroyZpool(ctx, p.name))
+		}))
+		p.rescue.end()
 	}
 	if p.device != nil {
 		errs = append(errs, p.device.Close())
@@ -357,8 +353,7 @@ func (p *zfsPool) Close() error {
 	return errors.Join(errs...)
 }
 
-func (p *zfsPool) unmount() error {
-	defer p.alone()()
+func (p *zfsPool) unmountAll() error {
 	var errs []error
 	for _, name := range slices.Concat([]string{"image"}, slices.Collect(maps.Values(p.clones)), p.removed) {
 		errs = append(errs, block.Unmount(p.root(name)))
@@ -376,23 +371,13 @@ func destroyZpool(ctx context.Context, name string) error {
 	if err != nil || !slices.Contains(names, name) {
 		return nil // nor is it if there is no daemon or no module, which would have it
 	}
+	if err := wakeZpool(ctx, name); err != nil {
+		return err
+	}
 	return whileBusy(ctx, 5*time.Second, func() error {
 		_, err := block.Command(ctx, "zpool", "destroy", "-f", name)
 		return err
 	})
-}
-
-// loadZFS makes sure that the kernel has OpenZFS.
-func loadZFS(ctx context.Context) error {
-	_, err := zpools(ctx)
-	if err == nil {
-		return nil
-	}
-	block.Command(ctx, "modprobe", "zfs") // zpools says whether that was it
-	if _, err := zpools(ctx); err != nil {
-		return &Missing{Backend: "zfs", Reason: err.Error(), Fix: "modprobe zfs, after apt-get install zfs-dkms"}
-	}
-	return nil
 }
 
 func zpools(ctx context.Context) ([]string, error) {

@@ -225,10 +225,12 @@ func inUsr(file string) string {
 	return file
 }
 
-// libraries lists the shared objects a program is started with, none for a
-// static one.
-func libraries(ctx context.Context, path string) ([]string, error) {
-	out, err := exec.CommandContext(ctx, "ldd", path).CombinedOutput()
+// libraries lists the shared objects a program is started with, in an environment
+// that has more than ours, none for a static one.
+func libraries(ctx context.Context, path string, env ...string) ([]string, error) {
+	cmd := exec.CommandContext(ctx, "ldd", path)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		if s := string(out); strings.Contains(s, "not a dynamic executable") {
 			return nil, nil

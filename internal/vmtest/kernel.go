@@ -101,33 +101,8 @@ func FetchKernel(ctx context.Context, release, flavour string) (Kernel, error) {
 
 // download leaves the extracted package in tmp/root.
 func download(ctx context.Context, tmp, release, flavour string) error {
-	sources := fmt.Sprintf("deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian %s main\n", release)
-	if err := os.WriteFile(filepath.Join(tmp, "sources.list"), []byte(sources), 0o644); err != nil {
-		return err
-	}
-	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "preferences.d"} {
-		if err := os.MkdirAll(filepath.Join(tmp, d), 0o755); err != nil {
-			return err
-		}
-	}
-	if err := os.WriteFile(filepath.Join(tmp, "status"), nil, 0o644); err != nil { // nothing is installed
-		return err
-	}
-	apt := func(program string, args ...string) (string, error) {
-		return output(ctx, tmp, program, append([]string{
-			"-qq",
-			"-o", "Dir::State=" + tmp + "/state",
-			"-o", "Dir::State::status=" + tmp + "/status",
-			"-o", "Dir::Cache=" + tmp + "/cache",
-			"-o", "Dir::Etc=" + tmp,
-			"-o", "Dir::Etc::sourceparts=/dev/null",
-			"-o", "APT::Architecture=amd64",
-			"-o", "APT::Sandbox::User=", // its user could not write into our directory
-			"-o", "Acquire::Languages=none",
-			"-o", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
-		}, args...)...)
-	}
-	if _, err := apt("apt-get", "update", "-o", "APT::Update::Error-Mode=any"); err != nil {
+	a, err := newArchive(ctx, tmp, release, "main")
+	if err != nil {
 		return err
 	}
 	meta := map[string]string{"cloud": "linux-image-cloud-amd64", "generic": "linux-image-amd64"}[flavour]
@@ -135,24 +110,14 @@ func download(ctx context.Context, tmp, release, flavour string) error {
 		return fmt.Errorf("unknown kernel flavour %q: cloud or generic", flavour)
 	}
 	// The metapackage depends on the package of the current version.
-	depends, err := apt("apt-cache", "depends", meta)
+	depends, err := a.depends(ctx, meta, "linux-image-*")
 	if err != nil {
 		return err
 	}
-	_, name, ok := strings.Cut(depends, "Depends: ")
-	if !ok {
-		return fmt.Errorf("package %s depends on no kernel: %s", meta, depends)
+	if len(depends) == 0 {
+		return fmt.Errorf("package %s depends on no kernel", meta)
 	}
-	name, _, _ = strings.Cut(name, "\n")
-	if _, err := apt("apt-get", "download", name); err != nil {
-		return err
-	}
-	debs, err := filepath.Glob(filepath.Join(tmp, "*.deb"))
-	if err != nil {
-		return err
-	}
-	_, err = output(ctx, tmp, "dpkg-deb", append([]string{"-x"}, append(debs, "root")...)...)
-	return err
+	return a.extract(ctx, "root", depends[0])
 }
 
 // output runs a program in dir; its error ends with what the program said.

@@ -43,6 +43,7 @@ type Config struct {
 	Users    []string // root, user: each binary runs as each of them
 	Programs []string // programs of this host that the guest has too, with their libraries
 	Modules  []string // modules that can be loaded on demand, beside those that always can
+	OpenZFS  string   // the directory that BuildOpenZFS gave, or "" for no ZFS
 	Files    []string // absolute paths of this host, files or directories, copied to the same place
 
 	Run     string            // as go test -run
@@ -204,6 +205,11 @@ func (c Config) prepare(ctx context.Context, tmp, user string, tests []testPacka
 	}
 	if err := addGuest(ctx, t, tmp, job, tests, c.Programs); err != nil {
 		return m, err
+	}
+	if c.OpenZFS != "" {
+		if err := addOpenZFS(ctx, t, c.OpenZFS); err != nil {
+			return m, err
+		}
 	}
 	if c.Init == "systemd" {
 		m.append += " " + systemdLayout(c.Cgroup)

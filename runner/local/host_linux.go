@@ -185,11 +185,6 @@ func (e *Executor) lacks(ctx context.Context) []runner.Lack {
 		}
 	}
 	for _, storage := range e.profile.Factors.Storage {
-		b, ok := storagebench.Find(storage)
-		if ok && b.Info().Unsteady != "" && !slices.Contains(e.profile.Named["storage"], storage) {
-			lack(b.Info().Unsteady, "to try it all the same: --set factors.storage=["+storage+"]", profiles.Exclusion{Storage: []string{storage}})
-			continue
-		}
 		for _, d := range e.dirs {
 			if err := e.pools.probe(ctx, d, storage); err != nil {
 				reason, fix := err.Error(), ""

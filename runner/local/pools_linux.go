@@ -84,6 +84,9 @@ func (p *pools) levels(storages []string) map[string]map[string]string {
 		}
 		info := backend.Info()
 		level := map[string]string{"kind": string(info.Kind), "root": info.Help, "copies": string(info.Copies), "ground": p.ground(info.Kind)}
+		if info.Version != "" {
+			level["version"] = info.Version
+		}
 		if info.Forgets {
 			level["forgets"] = "clones, when the host crashes"
 		}

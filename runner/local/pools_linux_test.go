@@ -33,12 +33,23 @@ func TestBackendsAreThoseOfTheProfile(t *testing.T) {
 const smallImage = "{layers: [2], files: [60], size: [1MiB]}"
 
 func TestWorkloadsOnStorage(t *testing.T) {
-	e := open(t, profile(t, `
+	want := map[string][]string{
+		"import":       {"disk_per_image", "import"},
+		"provision":    {"delete", "disk_per_clone", "provision"},
+		"small_change": {"small_change", "small_change_again", "write_amplification"},
+		"large_change": {"large_change", "large_change_again", "write_amplification"},
+		"churn":        {"create", "rename", "unlink"},
+		"diff":         {"diff"},
+		"page_cache":   {"page_cache_per_clone"},
+	}
+	for _, storage := range []string{"overlay", "btrfs", "zfs", "xfs-reflink", "loop-ext4", "vfs"} {
+		t.Run(storage, func(t *testing.T) {
+			e := open(t, profile(t, `
 rounds: 1
 factors:
   workload: [import, provision, small_change, large_change, churn, diff, page_cache]
   runtime: [bare]
-  storage: [overlay, btrfs, xfs-reflink, loop-ext4, vfs]
+  storage: [`+storage+`]
 pools: {size: 640MiB}
 workloads:
   import: {params: `+smallImage+`}
@@ -49,28 +60,18 @@ workloads:
   diff: {params: `+strings.Replace(smallImage, "}", ", changes: [9]}", 1)+`}
   page_cache: {params: {file: [8MiB]}}
 `))
-	need(t, "root", os.Getuid() == 0)
-	want := map[string][]string{
-		"import":       {"disk_per_image", "import"},
-		"provision":    {"delete", "disk_per_clone", "provision"},
-		"small_change": {"small_change", "small_change_again", "write_amplification"},
-		"large_change": {"large_change", "large_change_again", "write_amplification"},
-		"churn":        {"create", "rename", "unlink"},
-		"diff":         {"diff"},
-		"page_cache":   {"page_cache_per_clone"},
-	}
-	seen := map[string]bool{}
-	for key, o := range runAll(t, e) {
-		got := metrics(o)
-		for _, m := range want[key.Workload] {
-			if !slices.Contains(got, m) {
-				t.Errorf("%s: no %s in %v", key, m, got)
+			need(t, "root", os.Getuid() == 0)
+			outcomes := runAll(t, e)
+			need(t, storage, len(outcomes) > 0)
+			for key, o := range outcomes {
+				got := metrics(o)
+				for _, m := range want[key.Workload] {
+					if !slices.Contains(got, m) {
+						t.Errorf("%s: no %s in %v", key, m, got)
+					}
+				}
 			}
-		}
-		seen[key.Storage] = true
-	}
-	for _, storage := range []string{"overlay", "btrfs", "xfs-reflink", "loop-ext4", "vfs"} {
-		need(t, storage, seen[storage])
+		})
 	}
 }
 

@@ -35,10 +35,6 @@ func needBackend(t *testing.T, b storagebench.Backend) {
 	if os.Geteuid() != 0 {
 		need(t, "root", errors.New("owners, devices and mounts are tested"))
 	}
-	wanted := slices.Contains(strings.Split(os.Getenv("PLIMSOLL_REQUIRE"), ","), b.Info().Name)
-	if why := b.Info().Unsteady; why != "" && !wanted {
-		t.Skipf("%s (PLIMSOLL_REQUIRE=%s tests it all the same)", why, b.Info().Name)
-	}
 	dir := t.TempDir()
 	err := b.Probe(t.Context(), dir)
 	if left := leftIn(dir); left != nil {

@@ -35,9 +35,9 @@ var packages = map[string]string{
 	"thin_delta":     "thin-provisioning-tools",
 	"thin_dump":      "thin-provisioning-tools",
 	"vgcreate":       "lvm2",
-	"zfs":            "zfs-fuse",
+	"zfs":            "zfsutils-linux zfs-dkms, or zfs-fuse",
 	"zfs-fuse":       "zfs-fuse",
-	"zpool":          "zfs-fuse",
+	"zpool":          "zfsutils-linux zfs-dkms, or zfs-fuse",
 }
 
 // Find gives the path of a tool, looked for in PATH and in the directories of

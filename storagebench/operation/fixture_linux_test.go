@@ -34,10 +34,6 @@ func open(t *testing.T, name string, size int64) Target {
 	if !ok {
 		t.Fatalf("there is no backend %s", name)
 	}
-	wanted := slices.Contains(strings.Split(os.Getenv("PLIMSOLL_REQUIRE"), ","), name)
-	if why := b.Info().Unsteady; why != "" && !wanted {
-		t.Skip(why)
-	}
 	pool, err := b.Open(t.Context(), t.TempDir(), storagebench.Options{Size: size})
 	var missing *storagebench.Missing
 	if errors.As(err, &missing) {

@@ -36,6 +36,12 @@ func CompareSince(ctx context.Context, base, clone string, since Mark) ([]Change
 	return compare(comparison{ctx: ctx, base: base, clone: clone, since: &since}, nil)
 }
 
+// CompareSinceAndXattrs is CompareSince for a file system that does not write
+// down when extended attributes changed: those of all files are compared.
+func CompareSinceAndXattrs(ctx context.Context, base, clone string, since Mark) ([]Change, error) {
+	return compare(comparison{ctx: ctx, base: base, clone: clone, since: &since, xattrs: true}, nil)
+}
+
 // ComparePaths compares only the candidates, paths absolute inside the root:
 // all that has changed, and any others. One that ends in a slash stands for
 // all that is below it in base or clone, too, as after a rename. What is below
@@ -57,6 +63,7 @@ type comparison struct {
 	ctx         context.Context
 	base, clone string
 	since       *Mark // nil: before all
+	xattrs      bool  // of what did not change since, too
 	changes     []Change
 }
 
@@ -113,14 +120,18 @@ func (c *comparison) entry(at string, listed sides, s selection, in state) error
 		return c.below(at, inClone, is, nil, state{})
 	}
 	changed := c.since == nil || c.since.reached(is.Ctim)
-	if changed || in.moved {
-		same, err := sameFile(c.base+at, c.clone+at, was, is)
-		if err != nil {
-			return err
-		}
-		if !same {
-			c.add(at, Modified)
-		}
+	same := true
+	switch {
+	case changed || in.moved:
+		same, err = sameFile(c.base+at, c.clone+at, was, is)
+	case c.xattrs:
+		same, err = sameXattrs(c.base+at, c.clone+at)
+	}
+	if err != nil {
+		return err
+	}
+	if !same {
+		c.add(at, Modified)
 	}
 	moved := (in.moved || in.changed && changed) && was.Ino != is.Ino
 	return c.below(at, both, is, s, state{changed, moved})

@@ -61,6 +61,7 @@ func test(ctx context.Context, args []string, stdout io.Writer) error {
 	users := fs.String("users", "root,user", "whom to run the tests as")
 	programs := fs.String("with", "newuidmap,newgidmap", "`programs` of this host that the guest gets too, if they are here")
 	modules := fs.String("module", "", "more `modules` that the guest can load, dm_raid or dm-raid")
+	openZFS := fs.Bool("openzfs", false, "the guest gets OpenZFS, which is compiled the first time: for Debian's kernels")
 	files := fs.String("file", "", "absolute `paths` of this host, files or directories, that the guest gets too")
 	require := fs.String("require", os.Getenv("PLIMSOLL_REQUIRE"), "PLIMSOLL_REQUIRE for root")
 	requireUser := fs.String("require-user", "", "PLIMSOLL_REQUIRE for the ordinary user")
@@ -105,6 +106,15 @@ func test(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	if err != nil {
 		return err
+	}
+	if *openZFS {
+		if *kernel != "" {
+			return errors.New("-openzfs is for Debian's kernels; for one that has it in -kernel DIR: -module zfs -with zpool,zfs")
+		}
+		if c.OpenZFS, err = vmtest.BuildOpenZFS(ctx, c.Kernel, *release, *flavour); err != nil {
+			return err
+		}
+		c.Modules = append(c.Modules, "zfs")
 	}
 	return vmtest.Run(ctx, c, stdout)
 }

@@ -1,0 +1,55 @@
+package storagebench
+
+import (
+	"context"
+	"debug/elf"
+	"os"
+	"slices"
+	"strings"
+
+	"plimsoll/storagebench/block"
+)
+
+// isZFSFuse tells whose tools zpool and zfs are. They know one implementation
+// each, whatever else is there, and those of zfs-fuse have no libzfs. They are not
+// asked: for an answer, those of zfs-fuse need its daemon.
+func isZFSFuse() bool {
+	if _, err := block.Find("zfs-fuse"); err != nil {
+		return false
+	}
+	path, err := block.Find("zpool")
+	if err != nil {
+		return false
+	}
+	f, err := elf.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	libraries, err := f.ImportedLibraries()
+	return err == nil && !slices.ContainsFunc(libraries, func(l string) bool { return strings.HasPrefix(l, "libzfs.") })
+}
+
+// zfsVersion names what ZFS would be opened with.
+func zfsVersion() string {
+	if isZFSFuse() {
+		return "zfs-fuse"
+	}
+	version, err := os.ReadFile("/sys/module/zfs/version")
+	if err != nil { // not loaded
+		return ""
+	}
+	return "OpenZFS " + strings.TrimSpace(string(version))
+}
+
+// loadZFS makes sure that the kernel has OpenZFS.
+func loadZFS(ctx context.Context) error {
+	if _, err := zpools(ctx); err == nil {
+		return nil
+	}
+	block.Command(ctx, "modprobe", "zfs") // zpools says whether that was it
+	if _, err := zpools(ctx); err != nil {
+		return &Missing{Backend: "zfs", Reason: err.Error(), Fix: "modprobe zfs, after apt-get install zfs-dkms"}
+	}
+	return nil
+}

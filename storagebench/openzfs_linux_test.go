@@ -1,0 +1,100 @@
+package storagebench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+)
+
+// needOpenZFS is for what zfs-fuse, which ends with its process, knows not.
+func needOpenZFS(t *testing.T) {
+	t.Helper()
+	err := ZFS{}.Probe(t.Context(), t.TempDir())
+	if err == nil && isZFSFuse() {
+		err = fmt.Errorf("the tools of ZFS are those of zfs-fuse")
+	}
+	if err != nil && required("openzfs") {
+		t.Fatalf("this host should have OpenZFS (PLIMSOLL_REQUIRE), and has not: %v", err)
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+}
+
+func TestOpenZFSSaysItsVersion(t *testing.T) {
+	needOpenZFS(t)
+	loaded, err := os.ReadFile("/sys/module/zfs/version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := (ZFS{}).Info().Version, "OpenZFS "+strings.TrimSpace(string(loaded)); got != want {
+		t.Errorf("version %q, want %q", got, want)
+	}
+}
+
+// TestOpenZFSKilled kills a process at random moments, every second time with
+// the tools that it has started.
+func TestOpenZFSKilled(t *testing.T) {
+	needOpenZFS(t)
+	times := 10
+	if testing.Short() {
+		times = 2
+	}
+	dir, name := filepath.Join(t.TempDir(), "pool"), fmt.Sprintf("plimsoll-test-%d", os.Getpid())
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i := range times {
+		after := rand.N(20 * time.Second) // all that it does takes as long in an emulated machine
+		recorded := killPool(t, ZFS{}, dir, name, after, i%2 == 1)
+		left := leftOfZFS(t, dir, name)
+		if err := clean(t.Context(), dir, recorded); err != nil {
+			t.Fatalf("killed after %v: %v", after, err)
+		}
+		// A loop device goes when the last on it has.
+		for end := time.Now().Add(2 * time.Second); len(leftOfZFS(t, dir, name)) > 0 && time.Now().Before(end); {
+			time.Sleep(20 * time.Millisecond)
+		}
+		if still := leftOfZFS(t, dir, name); len(still) > 0 {
+			t.Fatalf("killed after %v, then cleaned: left %q", after, still)
+		}
+		t.Logf("killed after %v: left %q, then nothing", after, left)
+	}
+}
+
+func leftOfZFS(t *testing.T, dir, name string) (left []string) {
+	t.Helper()
+	pools, err := zpools(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	left = slices.DeleteFunc(pools, func(p string) bool { return !strings.HasPrefix(p, name) })
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mounts {
+		left = append(left, "mount "+m.Mountpoint)
+	}
+	devices, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range devices {
+		if text, err := os.ReadFile(d); err == nil && strings.HasPrefix(string(text), dir) {
+			left = append(left, d+" on "+string(text))
+		}
+	}
+	files, err := filepath.Glob(dir + "/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(left, files...)
+}

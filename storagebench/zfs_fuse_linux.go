@@ -1,0 +1,213 @@
+package storagebench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"plimsoll/storagebench/block"
+)
+
+// zfsFuse is a pool's own zfs-fuse: when that is killed the pool is gone, and
+// no other. It runs, as its tools do, in a namespace of its own.
+//
+// What it is spared here is known from the sources of zfs-fuse 0.7.0.
+type zfsFuse struct {
+	namespace *zfsNamespace
+	daemon    *exec.Cmd
+	ended     chan struct{}
+	log       *os.File
+	patience  time.Duration // how long it may owe an answer
+
+	// One thing at a time: two mounts at once mix up what they write to one
+	// pipe (fuse_listener.c, zfsfuse_newfs), and nobody answers either; and a
+	// file system that goes has its descriptor closed twice (destroy_fs, and
+	// fuse_session_destroy before), between which it may be another's.
+	one sync.Mutex
+}
+
+func startZFSFuse(ctx context.Context, dir string) (_ *zfsFuse, err error) {
+	path, err := block.Find("zfs-fuse")
+	if err != nil {
+		return nil, err
+	}
+	z := &zfsFuse{ended: make(chan struct{}), patience: answerWait}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, z.close())
+		}
+	}()
+	if z.namespace, err = newZFSNamespace(dir); err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate("zfs-fuse.log", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make a log for zfs-fuse: memfd_create: %w", err)
+	}
+	z.log = os.NewFile(uintptr(fd), "zfs-fuse.log")
+	// In the foreground, with extended attributes, which it has on demand only,
+	// and without the statistics that it would mount in the root directory.
+	daemon := exec.Command(path, "--no-daemon", "--enable-xattr", "--no-kstat-mount")
+	daemon.Stdout, daemon.Stderr = z.log, z.log
+	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if z.namespace.do(func() { err = daemon.Start() }); err != nil {
+		return nil, err
+	}
+	z.daemon = daemon
+	go func() {
+		daemon.Wait()
+		close(z.ended)
+	}()
+	// It aborts when it loses its device (failmode=panic).
+	unix.Prlimit(daemon.Process.Pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
+	return z, z.ready(ctx)
+}
+
+func (z *zfsFuse) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	for {
+		_, err := z.command(ctx, "zpool", "list")
+		if err == nil || z.hasEnded() || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// answerWait is far beyond what zfs-fuse needs for an answer.
+const answerWait = 10 * time.Second
+
+func (z *zfsFuse) hasEnded() bool {
+	select {
+	case <-z.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// command is block.Command, where zfs and zpool find this zfs-fuse.
+func (z *zfsFuse) command(ctx context.Context, tool string, args ...string) (out []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	z.one.Lock()
+	defer z.one.Unlock()
+	z.namespace.do(func() { out, err = block.Command(ctx, tool, args...) })
+	if err != nil && z.hasEnded() {
+		said, _ := io.ReadAll(io.NewSectionReader(z.log, 0, 1<<16))
+		err = fmt.Errorf("zfs-fuse ended, %v, as it does without its device: %s: %w", z.daemon.ProcessState, strings.TrimSpace(string(said)), err)
+	}
+	return out, err
+}
+
+// unmount gives EBUSY for what is in use. Closing a file does not wait for
+// zfs-fuse to hear of it (FUSE_RELEASE), and an unmount aborts what it did not
+// hear. Then it waits for ever that the file is closed (zfs_operations.c,
+// zfsfuse_destroy), with the lock that it needs to answer anything; and so does
+// whoever asks it, deaf to signals.
+//
+// So a mount goes when it is in use no more (MNT_EXPIRE, umount(2)), and all
+// was heard from those who used it until then. MNT_EXPIRE unmounts what nobody
+// came near since it was asked before.
+func (z *zfsFuse) unmount(ctx context.Context, root string) error {
+	z.one.Lock()
+	defer z.one.Unlock()
+	mounts, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(root))
+	if err != nil || len(mounts) == 0 {
+		return err
+	}
+	connection := mounts[0].Minor
+	sessions := z.sessions()
+	err = z.wait(ctx, "answer what it was asked in "+root, func() (bool, error) {
+		if z.namespace.unanswered(connection) > 0 {
+			return false, nil
+		}
+		err := unix.Unmount(root, unix.MNT_EXPIRE)
+		if errors.Is(err, unix.EAGAIN) {
+			return false, nil
+		}
+		if err != nil {
+			err = fmt.Errorf("unmount %s: %w", root, err)
+		}
+		return err == nil, err
+	})
+	if err != nil {
+		return err
+	}
+	return z.wait(ctx, "notice that "+root+" is unmounted", func() (bool, error) {
+		return z.sessions() < sessions, nil
+	})
+}
+
+// wait waits for something that zfs-fuse is to do, and kills it if it does not:
+// those who wait for it are deaf to any other way.
+func (z *zfsFuse) wait(ctx context.Context, what string, done func() (bool, error)) error {
+	for end := time.Now().Add(z.patience); ; time.Sleep(100 * time.Microsecond) {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		if z.hasEnded() {
+			return errors.New("zfs-fuse ended")
+		}
+		if time.Now().After(end) || ctx.Err() != nil {
+			z.daemon.Process.Kill()
+			return errors.Join(fmt.Errorf("zfs-fuse did not %s, and was killed", what), ctx.Err())
+		}
+	}
+}
+
+// doubt kills zfs-fuse if it does not answer for a file system of its own: a
+// trial whose time is over may wait for it.
+func (z *zfsFuse) doubt(root string) {
+	answered := make(chan struct{})
+	go func() {
+		unix.Statfs(root, new(unix.Statfs_t))
+		close(answered)
+	}()
+	select {
+	case <-answered:
+	case <-z.ended:
+	case <-time.After(z.patience):
+		z.daemon.Process.Kill()
+	}
+}
+
+// sessions counts the file systems that zfs-fuse has mounted.
+func (z *zfsFuse) sessions() (n int) {
+	fds, _ := filepath.Glob("/proc/" + strconv.Itoa(z.daemon.Process.Pid) + "/fd/*")
+	for _, fd := range fds {
+		if file, _ := os.Readlink(fd); file == "/dev/fuse" {
+			n++
+		}
+	}
+	return n
+}
+
+// close kills zfs-fuse: there is nothing that it should write back, and asked
+// to end it takes four seconds. Whatever waits for it fails then.
+func (z *zfsFuse) close() error {
+	if z.daemon != nil {
+		z.daemon.Process.Kill()
+		<-z.ended
+	}
+	if z.log != nil {
+		z.log.Close()
+	}
+	if z.namespace == nil {
+		return nil
+	}
+	return z.namespace.close()
+}
