@@ -177,7 +177,7 @@ func (p *zfsPool) Import(ctx context.Context, image Image) error {
 	if err := p.mounted(ctx, root, "create", "-o", "mountpoint="+root, p.dataset("image")); err != nil {
 		return err
 	}
-	if err := image.unpack(ctx, root); err != nil {
+	if err := image.Unpack(ctx, root); err != nil {
 		return err
 	}
 	if _, err := block.Command(ctx, "zfs", "snapshot", p.dataset("image@base")); err != nil {
