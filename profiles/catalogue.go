@@ -31,6 +31,10 @@ type Param struct {
 	// work in it: only the runtime isolate varies it, every other runs the
 	// default, and a cell's baseline is without it.
 	Container bool
+
+	// Image is set where the parameter shapes the synthetic image: with an image
+	// of the user's it says nothing, and is not varied.
+	Image bool
 }
 
 // WorkloadType describes a workload that the program has built in.
@@ -53,9 +57,9 @@ type WorkloadType struct {
 // profile names none.
 func imageParams(more ...Param) []Param {
 	return append([]Param{
-		{Name: "layers", Kind: Integer, Default: "8", Min: 1, Max: 500, Help: "layers of the synthetic image"},
-		{Name: "files", Kind: Integer, Default: "1000", Min: 1, Max: 10_000_000, Help: "files in it"},
-		{Name: "size", Kind: Bytes, Default: "32MiB", Min: 1 << 20, Max: 1 << 40, Help: "bytes in its files together"},
+		{Name: "layers", Image: true, Kind: Integer, Default: "8", Min: 1, Max: 500, Help: "layers of the synthetic image"},
+		{Name: "files", Image: true, Kind: Integer, Default: "1000", Min: 1, Max: 10_000_000, Help: "files in it"},
+		{Name: "size", Image: true, Kind: Bytes, Default: "32MiB", Min: 1 << 20, Max: 1 << 40, Help: "bytes in its files together"},
 	}, more...)
 }
 

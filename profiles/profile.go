@@ -91,6 +91,9 @@ type Pools struct {
 	Place bool `json:"place,omitempty"`
 }
 
+// UsersImage reports whether workloads on storage clone an image of the user's.
+func (p Pools) UsersImage() bool { return p.Image != "" && p.Image != SyntheticImage }
+
 // NoSwap is the limit of no swap at all, "none" in YAML.
 const NoSwap = -1
 

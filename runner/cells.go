@@ -19,7 +19,11 @@ func combinations(p profiles.Profile, h Host) ([]Key, error) {
 	all = cross(all, p.Factors.Workload, func(k *Key, l string) { k.Workload = l })
 	for _, w := range profiles.Catalogue {
 		for _, param := range w.Params {
-			all = crossParam(all, w.Name, param, p.Workloads[w.Name].Params[param.Name])
+			values := p.Workloads[w.Name].Params[param.Name]
+			if param.Image && p.Pools.UsersImage() {
+				values = nil
+			}
+			all = crossParam(all, w.Name, param, values)
 		}
 	}
 	all = cross(all, p.Factors.Runtime, func(k *Key, l string) { k.Runtime = runtimeName(l) })

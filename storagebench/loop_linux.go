@@ -126,7 +126,7 @@ func (p *loopPool) file(name string) string { return p.root(name) + ".img" }
 // Import unmounts the image, as clones are copies of what is on its device: all
 // of it, and at rest. For comparisons it is mounted again, and is not written to.
 func (p *loopPool) Import(ctx context.Context, image Image) error {
-	if err := image.unpack(ctx, p.root("image")); err != nil {
+	if err := image.Unpack(ctx, p.root("image")); err != nil {
 		return err
 	}
 	var err error

@@ -15,13 +15,16 @@ func (l Layer) unpack(ctx context.Context, dir string, w tree.Whiteouts, below .
 	}
 	defer r.Close()
 	if err := tree.Unpack(ctx, dir, r, w, below...); err != nil {
-		return fmt.Errorf("layer %s: %w", l.Digest, err)
+		if l.Digest != "" {
+			err = fmt.Errorf("layer %s: %w", l.Digest, err)
+		}
+		return err
 	}
 	return nil
 }
 
-// unpack puts all layers into dir, over one another.
-func (i Image) unpack(ctx context.Context, dir string) error {
+// Unpack puts all layers into dir, over one another.
+func (i Image) Unpack(ctx context.Context, dir string) error {
 	for _, l := range i.Layers {
 		if err := l.unpack(ctx, dir, tree.Apply); err != nil {
 			return fmt.Errorf("image %s: %w", i.Name, err)

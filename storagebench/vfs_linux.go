@@ -53,7 +53,7 @@ func (p *copies) Import(ctx context.Context, image Image) error {
 			return err
 		}
 	}
-	return full(image.unpack(ctx, p.image()))
+	return full(image.Unpack(ctx, p.image()))
 }
 
 func (p *copies) Clone(ctx context.Context, id string) (string, error) {

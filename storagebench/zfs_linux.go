@@ -157,7 +157,7 @@ func (p *zfsPool) Import(ctx context.Context, image Image) error {
 	if _, err := p.command(ctx, "zfs", "create", "-o", "mountpoint="+root, p.dataset("image")); err != nil {
 		return err
 	}
-	if err := image.unpack(ctx, root); err != nil {
+	if err := image.Unpack(ctx, root); err != nil {
 		return err
 	}
 	if _, err := p.command(ctx, "zfs", "snapshot", p.dataset("image@base")); err != nil {

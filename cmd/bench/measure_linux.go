@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"plimsoll/hostcheck"
@@ -75,6 +76,9 @@ func (j *job) begin() error {
 	if j.profile, err = profiles.Load(j.options.profile, over); err != nil {
 		return withStatus(statusUsage, err)
 	}
+	if j.profile.Pools, err = absolute(j.profile.Pools); err != nil {
+		return err
+	}
 	if j.profile.Seed == 0 {
 		j.profile.Seed = uint64(mathrand.Uint32()) + 1 // short enough to be typed
 	}
@@ -125,6 +129,9 @@ func (j *job) open(ctx context.Context) (*local.Executor, runner.Plan, error) {
 		return nil, runner.Plan{}, fmt.Errorf("this program, which containers get a copy of: %w", err)
 	}
 	ex, err := local.Open(ctx, local.Options{Run: j.header.Run, Profile: j.profile, Self: self})
+	if input, ok := errors.AsType[*local.InputError](err); ok {
+		return nil, runner.Plan{}, withStatus(statusUsage, input)
+	}
 	if err != nil {
 		return nil, runner.Plan{}, err
 	}
@@ -269,4 +276,25 @@ func (j *job) observer() func(runner.Progress) {
 		return nil
 	}
 	return newProgress(j.notes).observe
+}
+
+// absolute makes the paths in p absolute: a run may be resumed from another
+// directory.
+func absolute(p profiles.Pools) (profiles.Pools, error) {
+	form, path, _ := strings.Cut(p.Image, ":")
+	if p.UsersImage() && form != "registry" {
+		path, err := filepath.Abs(path)
+		if err != nil {
+			return p, usageError("pools.image %s: %w", p.Image, err)
+		}
+		p.Image = form + ":" + path
+	}
+	if p.Device != "" {
+		device, err := filepath.Abs(p.Device)
+		if err != nil {
+			return p, usageError("pools.device %s: %w", p.Device, err)
+		}
+		p.Device = device
+	}
+	return p, nil
 }

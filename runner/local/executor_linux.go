@@ -84,6 +84,11 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 		return nil, err
 	}
 	e.pools = newPools(o, e.ledger)
+	if o.Profile.Pools.UsersImage() {
+		if e.pools.user, err = openUserImage(ctx, o.Profile, filepath.Join(e.dirs[0].base, "user-image")); err != nil {
+			return nil, &InputError{err}
+		}
+	}
 	image := e.dirs[0].image
 	if err := e.engine.Keep(isolate.Spec{Path: image.Dir + image.Probe, Args: []string{probe.ModeWait}}); err != nil {
 		return nil, err

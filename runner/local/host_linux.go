@@ -68,6 +68,9 @@ func (e *Executor) Levels() runner.Levels {
 			l["quirk"][q.Name] = map[string]string{"plain": q.Plain, "why": q.Why}
 		}
 	}
+	if name := e.profile.Pools.Image; e.profile.Pools.UsersImage() {
+		l["image"] = map[string]map[string]string{name: e.pools.user.meaning()}
+	}
 	for storage, meaning := range e.pools.levels(e.profile.Factors.Storage) {
 		l["storage"][storage] = meaning
 	}
@@ -183,6 +186,9 @@ func (e *Executor) lacks(ctx context.Context) []runner.Lack {
 			}
 			lack(err.Error(), fix, profiles.Exclusion{Storage: []string{"overlay"}, Dir: []string{d.level}})
 		}
+	}
+	if e.profile.Pools.UsersImage() {
+		list = append(list, e.pools.user.lacks(e.profile)...)
 	}
 	for _, storage := range e.profile.Factors.Storage {
 		for _, d := range e.dirs {

@@ -25,7 +25,7 @@ func (t *trial) onStorage(ctx context.Context) error {
 	target.Info = backend.Info()
 	var made []operation.Measurement
 	var err error
-	name, find := t.image(ctx)
+	name, find := t.image()
 	switch t.key.Workload {
 	case "import":
 		made, err = t.inNewPool(ctx, target, t.executor.profile.Pools.Size, func(target operation.Target) ([]operation.Measurement, error) {
@@ -85,7 +85,7 @@ func (t *trial) operate(ctx context.Context, target operation.Target) ([]operati
 // image names the image of the cell, and finds it: the user's, or a synthetic
 // one. A workload on one file has an image with that file, in all the sizes
 // that the profile asks for, so that these share a pool.
-func (t *trial) image(ctx context.Context) (name string, find func() (storagebench.Image, error)) {
+func (t *trial) image() (name string, find func() (storagebench.Image, error)) {
 	p := t.executor.profile
 	onFile := t.key.Param("file") != ""
 	var large []int64
@@ -103,10 +103,10 @@ func (t *trial) image(ctx context.Context) (name string, find func() (storageben
 	if !onFile {
 		spec = image.Spec{Layers: t.number("layers"), Files: t.number("files"), Size: t.size("size")}
 	}
-	if p.Pools.Image == profiles.SyntheticImage || onFile {
+	if onFile || !p.Pools.UsersImage() {
 		return spec.String(), func() (storagebench.Image, error) { return image.Synthetic(spec), nil }
 	}
-	return p.Pools.Image, func() (storagebench.Image, error) { return image.Open(ctx, p.Pools.Image) }
+	return p.Pools.Image, func() (storagebench.Image, error) { return t.executor.pools.user.Image, nil }
 }
 
 // number and size read a parameter; the catalogue has checked it.

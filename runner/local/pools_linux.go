@@ -29,6 +29,7 @@ type pools struct {
 	run     string
 	ledger  *ledger
 	made    int
+	user    userImage // where the profile names one
 	open    map[poolKey]*pool
 }
 

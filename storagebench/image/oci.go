@@ -58,6 +58,8 @@ func Layout(path, tag string) (storagebench.Image, error) {
 		title += ":" + tag
 	}
 	switch {
+	case len(found) == 0 && tag != "":
+		return storagebench.Image{}, fmt.Errorf("image %s: it has none of this tag for %s", title, platform)
 	case len(found) == 0:
 		return storagebench.Image{}, fmt.Errorf("image %s: it has none for %s", title, platform)
 	case len(found) > 1:
@@ -81,6 +83,13 @@ func candidates(index v1.ImageIndex, tag string) ([]v1.Image, error) {
 		switch {
 		case m.MediaType.IsImage():
 			img, err := index.Image(m.Digest)
+			if err != nil {
+				return nil, err
+			}
+			raw, err := img.RawManifest()
+			if err == nil {
+				err = matches("manifest", raw, m.Digest)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -127,6 +136,10 @@ func Registry(ctx context.Context, reference string) (storagebench.Image, error)
 // layered is an image whose layers are checked against its configuration as
 // they are read.
 func layered(title string, img v1.Image) (storagebench.Image, error) {
+	ids, err := diffIDs(img)
+	if err != nil {
+		return storagebench.Image{}, fmt.Errorf("image %s: %w", title, err)
+	}
 	layers, err := img.Layers()
 	if err != nil {
 		return storagebench.Image{}, fmt.Errorf("image %s: %w", title, err)
@@ -134,12 +147,12 @@ func layered(title string, img v1.Image) (storagebench.Image, error) {
 	if len(layers) == 0 {
 		return storagebench.Image{}, fmt.Errorf("image %s has no layers", title)
 	}
+	if len(ids) != len(layers) {
+		return storagebench.Image{}, fmt.Errorf("image %s: its configuration lists %d layers, and it has %d", title, len(ids), len(layers))
+	}
 	image := storagebench.Image{Name: title}
-	for _, l := range layers {
-		id, err := l.DiffID()
-		if err != nil {
-			return storagebench.Image{}, fmt.Errorf("image %s: %w", title, err)
-		}
+	for i, l := range layers {
+		id := ids[i]
 		image.Layers = append(image.Layers, storagebench.Layer{Digest: id.String(), Open: func() (io.ReadCloser, error) {
 			r, err := l.Uncompressed()
 			if err != nil {
@@ -149,6 +162,36 @@ func layered(title string, img v1.Image) (storagebench.Image, error) {
 		}})
 	}
 	return image, nil
+}
+
+// diffIDs are the digests of an image's layers, uncompressed, as its
+// configuration has them. What a layer itself gives for its DiffID may have been
+// computed from what is there, be it right or wrong; and a layout's configuration
+// is read as it is.
+func diffIDs(img v1.Image) ([]v1.Hash, error) {
+	manifest, err := img.Manifest()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := img.RawConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	if err := matches("configuration", raw, manifest.Config.Digest); err != nil {
+		return nil, err
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	return config.RootFS.DiffIDs, nil
+}
+
+func matches(what string, content []byte, want v1.Hash) error {
+	if got := fmt.Sprintf("sha256:%x", sha256.Sum256(content)); got != want.String() {
+		return fmt.Errorf("%s %s: what was read is %s", what, want, got)
+	}
+	return nil
 }
 
 // spooled keeps a layer in a file that goes when nobody has it open.

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -78,6 +79,77 @@ func both(t *testing.T) v1.ImageIndex {
 	return index
 }
 
+// TestForged has each blob of a layout be another one, which is as whole.
+func TestForged(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "layout")
+	path, err := layout.Write(dir, empty.Index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := path.AppendImage(sample(t, runtime.GOARCH)); err != nil {
+		t.Fatal(err)
+	}
+	another, err := mutate.Config(sample(t, runtime.GOARCH), v1.Config{User: "another"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := another.RawManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := another.RawConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := filepath.Glob(filepath.Join(dir, "blobs/sha256/*"))
+	if err != nil || len(blobs) != 4 {
+		t.Fatal(blobs, err)
+	}
+	read := func(blob string) []byte {
+		content, err := os.ReadFile(blob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return content
+	}
+	var layers []string
+	for _, blob := range blobs {
+		if bytes.HasPrefix(read(blob), []byte{0x1f, 0x8b}) {
+			layers = append(layers, blob)
+		}
+	}
+	for _, blob := range blobs {
+		right := read(blob)
+		forged := read(layers[0])
+		switch {
+		case blob == layers[0]:
+			forged = read(layers[1])
+		case bytes.Contains(right, []byte(`"mediaType"`)):
+			forged = manifest
+		case bytes.Contains(right, []byte(`"rootfs"`)):
+			forged = config
+		}
+		if err := os.WriteFile(blob, forged, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		image, err := Layout(dir, "")
+		for _, l := range image.Layers {
+			r, opened := l.Open()
+			if opened != nil {
+				t.Fatal(opened)
+			}
+			_, copied := io.Copy(io.Discard, r)
+			err = errors.Join(err, copied, r.Close())
+		}
+		if err == nil || !strings.Contains(err.Error(), "what was read is sha256:") {
+			t.Errorf("%s is another blob: %v", filepath.Base(blob), err)
+		}
+		if err := os.WriteFile(blob, right, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // expectSample wants the layers of sample, to the byte, each as often as it is
 // opened.
 func expectSample(t *testing.T, image storagebench.Image) {
@@ -116,7 +188,7 @@ func TestOpenLayout(t *testing.T) {
 	for _, text := range []string{dir, "oci:" + dir, "oci:" + dir + ":v1"} {
 		expectSample(t, opened(t, text))
 	}
-	if _, err := Open(t.Context(), "oci:"+dir+":v2"); err == nil || !strings.Contains(err.Error(), "none for linux") {
+	if _, err := Open(t.Context(), "oci:"+dir+":v2"); err == nil || !strings.Contains(err.Error(), "none of this tag for linux") {
 		t.Errorf("a tag that is not there: %v", err)
 	}
 	if err := path.AppendImage(sample(t, runtime.GOARCH), layout.WithAnnotations(map[string]string{refName: "v2"})); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,6 +41,45 @@ func filesBetween(ctx context.Context, root string, least, most int64) (files []
 		return nil
 	})
 	return files, err
+}
+
+// Contents is what a root has for operations to work on.
+type Contents struct {
+	Files int   // regular files
+	Bytes int64 // in these
+
+	// Small counts what SmallChange, Churn and Diff choose from: files of 1 byte
+	// to 64 KiB with one name only. Nested says that one is in a directory, which
+	// Churn renames.
+	Small  int
+	Nested bool
+}
+
+// Survey counts what there is below root.
+func Survey(ctx context.Context, root string) (Contents, error) {
+	var c Contents
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		c.Files++
+		c.Bytes += info.Size()
+		return nil
+	})
+	if err != nil {
+		return c, err
+	}
+	small, err := filesBetween(ctx, root, 1, smallFile)
+	c.Small = len(small)
+	c.Nested = slices.ContainsFunc(small, func(f file) bool { return filepath.Dir(f.path) != root })
+	return c, err
 }
 
 // smallFiles gives n small files of the image, from all over it.
