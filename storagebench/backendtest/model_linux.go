@@ -46,11 +46,11 @@ func Model(t *testing.T, b storagebench.Backend) {
 		if err := p.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
+		t.Logf("%d sets, %d changes, %.1f s", min(from+setsOfPool, sets), listed, time.Since(began).Seconds())
 	}
 	if listed < 5*sets {
 		t.Errorf("%d changes in %d sets: they hardly test anything", listed, sets)
 	}
-	t.Logf("%d sets, %d changes, %.1f s", sets, listed, time.Since(began).Seconds())
 }
 
 // randomSet changes a clone of its own, asks, changes it more and asks again.

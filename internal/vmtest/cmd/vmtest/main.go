@@ -61,6 +61,7 @@ func test(ctx context.Context, args []string, stdout io.Writer) error {
 	users := fs.String("users", "root,user", "whom to run the tests as")
 	programs := fs.String("with", "newuidmap,newgidmap", "`programs` of this host that the guest gets too, if they are here")
 	modules := fs.String("module", "", "more `modules` that the guest can load, dm_raid or dm-raid")
+	env := fs.String("env", "", "more of the environment of tests, `NAME=VALUE`s, as PLIMSOLL_MEASURE=1")
 	files := fs.String("file", "", "absolute `paths` of this host, files or directories, that the guest gets too")
 	require := fs.String("require", os.Getenv("PLIMSOLL_REQUIRE"), "PLIMSOLL_REQUIRE for root")
 	requireUser := fs.String("require-user", "", "PLIMSOLL_REQUIRE for the ordinary user")
@@ -80,7 +81,7 @@ func test(ctx context.Context, args []string, stdout io.Writer) error {
 	fs.StringVar(&c.Out, "out", "", "`directory` for results, coverage and console.log (default a fresh one)")
 	fs.Parse(args)
 	c.Packages = fs.Args()
-	c.Users, c.Modules, c.Files = list(*users), list(*modules), list(*files)
+	c.Users, c.Modules, c.Files, c.Env = list(*users), list(*modules), list(*files), list(*env)
 	c.Require = map[string]string{"root": *require, "user": *requireUser}
 	for _, p := range list(*programs) {
 		if _, err := exec.LookPath(p); err == nil {
