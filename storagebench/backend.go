@@ -38,6 +38,9 @@ type Info struct {
 	// NoSpecialFiles says that a clone can remove devices and FIFOs of the image,
 	// but not change or rename them: the backend cannot copy them up.
 	NoSpecialFiles bool
+	// Resurfaces says that what is hidden of the image, by a layer or by a clone,
+	// may be seen again after directories were renamed.
+	Resurfaces bool
 }
 
 // Unit is how much is copied by the first change of a file.

@@ -28,6 +28,16 @@ func (FuseOverlayfs) Info() Info {
 		// copyup of fuse-overlayfs (seen in 1.10) opens what is no directory and
 		// no link, and reads it: EIO, and an empty file in its place.
 		NoSpecialFiles: true,
+		// A directory that is renamed leaves no whiteout (seen in 1.10):
+		//	mkdir -p lower/dir upper work merged; touch lower/dir/file
+		//	fuse-overlayfs -o lowerdir=lower,upperdir=upper,workdir=work merged
+		//	rm merged/dir/file; mkdir merged/dir/file; mv merged/dir/file merged/moved
+		//	ls merged/dir      # file
+		//	rmdir merged/dir   # Directory not empty
+		// And what a layer's opaque directory hides can come back: in a root of
+		// l1/r (opaque), l1/r/new, l1/r/d, l0/r/d/old, l0/u, l0/w
+		//	touch r/new; rmdir u; mv w v; ls r/d   # old, as a rule
+		Resurfaces: true,
 	}
 }
 

@@ -71,8 +71,26 @@ func (b overlay) Open(ctx context.Context, dir string, o Options) (_ Pool, err e
 			return nil, fmt.Errorf("mount tmpfs on %s: %w", p.clones, err)
 		}
 		p.memory = true
+		if err := keepsAttributes(p.clones); err != nil {
+			return nil, err
+		}
 	}
 	return p, b.try(ctx, p)
+}
+
+// keepsAttributes finds out whether attributes of users stay with a file that is
+// copied up to a tmpfs: where it takes none, overlayfs leaves them out and says
+// nothing (ovl_copy_xattr).
+func keepsAttributes(tmpfs string) error {
+	err := unix.Lsetxattr(tmpfs, "user.plimsoll", nil, 0)
+	if err == unix.EOPNOTSUPP {
+		return &Missing{
+			Backend: OverlayTmpfs.name,
+			Reason:  "tmpfs takes no user.* attributes here: a file of the image would lose its own when it is changed",
+			Fix:     "Linux 6.6 with CONFIG_TMPFS_XATTR",
+		}
+	}
+	return errors.Join(err, unix.Lremovexattr(tmpfs, "user.plimsoll"))
 }
 
 // options are all but the directories.

@@ -41,7 +41,7 @@ gap: 1ms
 factors:
   workload: [import, provision, large_change, startup]
   runtime: [bare, isolate]
-  storage: [overlay-tmpfs, fuse-overlayfs, btrfs, zfs, loop-ext4, vfs]
+  storage: [overlay, overlay-tmpfs, fuse-overlayfs, btrfs, zfs, xfs-reflink, loop-ext4, loop-xfs, vfs]
 pools: {size: 640MiB}
 workloads:
   import: {params: {layers: [2], files: [30], size: [1MiB]}}

@@ -51,6 +51,7 @@ type Config struct {
 	Short   bool              // as go test -short
 	Verbose bool              // show all output as it comes
 	Require map[string]string // PLIMSOLL_REQUIRE, by user
+	Env     []string          // more of the tests' environment, NAME=VALUE
 
 	Timeout time.Duration // of one test binary
 	Limit   time.Duration // of the machine, from boot to power off
@@ -242,7 +243,7 @@ func (c Config) job(user string, tests []testPackage) guest.Job {
 				"-test.v=test2json", "-test.paniconexit0", "-test.run=" + c.Run, "-test.skip=" + c.Skip, "-test.short=" + strconv.FormatBool(c.Short),
 				"-test.timeout=" + c.Timeout.String(), "-test.gocoverdir=" + guest.CoverDir,
 			},
-			Env: []string{"PLIMSOLL_REQUIRE=" + c.Require[user]},
+			Env: append([]string{"PLIMSOLL_REQUIRE=" + c.Require[user]}, c.Env...),
 		})
 	}
 	return j

@@ -17,6 +17,7 @@ import (
 
 	"plimsoll/isolate/cgroup"
 	"plimsoll/storagebench"
+	"plimsoll/storagebench/block"
 )
 
 // A ledger lists what a run makes outside the kernel's own reference counting,
@@ -224,6 +225,9 @@ func unmountBelow(dir string) error {
 		return fmt.Errorf("mounts below %s: %w", dir, err)
 	}
 	for _, m := range slices.Backward(below) {
+		if m.FSType == "xfs" {
+			block.Thaw(m.Mountpoint) // or a kill in the middle of a freeze keeps the device for ever
+		}
 		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil && err != unix.EINVAL && err != unix.ENOENT {
 			return fmt.Errorf("unmount %s: %w", m.Mountpoint, err)
 		}

@@ -37,6 +37,7 @@ func Faults(t *testing.T, b storagebench.Backend) {
 		{"image too large", testImageTooLarge},
 		{"inodes exhausted", testInodes},
 		{"device yanked", testYanked},
+		{"content lost", testLost},
 		{"power cut", testPowerCut},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, b) })
@@ -104,6 +105,11 @@ func testDiskFull(t *testing.T, b storagebench.Backend) {
 	other.holds("a clone of another pool", otherRoot, otherTruth, true)
 	if err := write(filepath.Join(otherRoot, "written"), "x"); err != nil {
 		t.Errorf("another pool: %v", err)
+	}
+	// What filled it goes, and there is room again.
+	within(t, "removing what filled the pool", func() error { p.remove("a"); return nil })
+	if err := fill(filepath.Join(p.clone("c"), "fill"), 4<<20); err != nil {
+		t.Errorf("there is room again, but: %v", err)
 	}
 }
 
@@ -180,6 +186,43 @@ func testYanked(t *testing.T, b storagebench.Backend) {
 		t.Logf("Close without a device: %v", err) // it may say so, and leaves nothing
 	}
 	other.holds("a clone of another pool", otherRoot, otherTruth, true)
+}
+
+// testLost has everything that was written be zeros at once. Whatever comes of
+// it, it ends, and nothing stays.
+func testLost(t *testing.T, b storagebench.Backend) {
+	p := open(t, b, storagebench.Options{Size: smallest(b)})
+	p.with(fixture())
+	root := p.clone("a")
+	p.usage() // what is dirty would be there again
+	devices := p.devices()
+	if len(devices) == 0 {
+		t.Skip("the pool stands on no loop device whose content could be lost")
+	}
+	for _, file := range devices {
+		info, err := os.Stat(file)
+		if err == nil {
+			err = errors.Join(os.Truncate(file, 0), os.Truncate(file, info.Size()))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		what string
+		do   func() error
+	}{
+		{"reading", func() error { _, err := os.ReadFile(filepath.Join(root, "big")); return err }},
+		{"writing", func() error { return fill(filepath.Join(root, "fill"), 8<<20) }},
+		{"Diff", func() error { _, err := p.Diff(t.Context(), "a"); return err }},
+		{"Clone", func() error { _, err := p.Clone(t.Context(), "b"); return err }},
+		{"Close", p.Close},
+	} {
+		t.Logf("%s: %v", step.what, within(t, step.what+" when all is lost", step.do))
+	}
 }
 
 // devices are the loop devices that the pool stands on: those whose files are

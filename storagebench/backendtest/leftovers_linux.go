@@ -9,6 +9,8 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"plimsoll/storagebench/block"
 )
 
 // leftIn lists what of a pool is still there: mounts, loop devices, open
@@ -71,12 +73,20 @@ func loops() map[string]string {
 	return found
 }
 
-// takeAway does what a harness does after a kill: mounts first, then files.
+// takeAway does what a harness does after a kill: mounts first, then devices
+// and files.
 func takeAway(dir string) {
 	mounts := mountsBelow(dir)
 	slices.Reverse(mounts)
 	for _, m := range mounts {
+		block.Thaw(m)
 		unix.Unmount(m, unix.MNT_DETACH)
+	}
+	for device, file := range loops() {
+		if f, err := os.Open(device); err == nil && below(dir, file) {
+			unix.IoctlSetInt(int(f.Fd()), unix.LOOP_CLR_FD, 0)
+			f.Close()
+		}
 	}
 	if len(mountsBelow(dir)) == 0 {
 		os.RemoveAll(dir)

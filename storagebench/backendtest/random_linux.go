@@ -22,6 +22,9 @@ type exercise struct {
 	stuck map[*node]bool // what can be removed, and nothing else: Info.NoSpecialFiles
 	rand  *rand.Rand
 	log   []string
+
+	// origin is where what the image has was at first; nil unless Info.Resurfaces.
+	origin map[*node]string
 }
 
 // errNothing says that what an operation needs is not there.
@@ -275,7 +278,7 @@ func (e *exercise) rename() error {
 	if err != nil {
 		return err
 	}
-	if e.holdsStuck(n) {
+	if e.holdsStuck(n) || e.origin != nil && e.covers(from, n) {
 		return errNothing
 	}
 	to := e.name()
@@ -308,6 +311,18 @@ func (e *exercise) rename() error {
 func (e *exercise) holdsStuck(n *node) bool {
 	found := e.stuck[n]
 	n.each("/", func(_ string, n *node) { found = found || e.stuck[n] })
+	return found
+}
+
+// covers says whether a tree has anything that has taken the place of
+// something of the image.
+func (e *exercise) covers(at string, n *node) bool {
+	found := false
+	look := func(name string, n *node) {
+		found = found || e.base.at(name) != nil && e.origin[n] != name
+	}
+	look(at, n)
+	n.each(at, look)
 	return found
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -242,4 +243,104 @@ func FuzzParseCounters(f *testing.F) {
 			t.Errorf("%+v from %q", c, text)
 		}
 	})
+}
+
+// A host's disk that is full below a pool is an error, and holds nobody up.
+func TestGroundOnAFullDisk(t *testing.T) {
+	for _, fs := range []FileSystem{Ext4, restingXFS} {
+		t.Run(fs.Type, func(t *testing.T) {
+			dir := scratch(t)
+			if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=120m"); err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Unmount(dir, unix.MNT_DETACH)
+			g, err := NewGround(t.Context(), dir, fs, 300<<20, "")
+			need(t, map[string]string{"ext4": "loop", "xfs": "xfs-reflink"}[fs.Type], err == nil)
+			ended := make(chan error)
+			go func() {
+				for i := 0; err == nil && i < 30_000; i++ {
+					err = os.WriteFile(filepath.Join(g.Dir, strconv.Itoa(i)), make([]byte, 5000), 0o600)
+				}
+				_, usageErr := g.Usage()
+				ended <- errors.Join(err, usageErr)
+				ended <- g.Close()
+			}()
+			for _, what := range []string{"Usage", "Close"} {
+				select {
+				case err := <-ended:
+					t.Logf("%s: %v", what, err)
+					if what == "Usage" && err == nil {
+						t.Error("150 MB were written on a disk of 120 MiB")
+					} else if what == "Close" && err != nil {
+						t.Error(err)
+					}
+				case <-time.After(time.Minute):
+					t.Fatalf("%s hangs", what)
+				}
+			}
+		})
+	}
+}
+
+var restingXFS = FileSystem{Type: "xfs", Make: []string{"-q", "-f", "-K"}, Late: true}
+
+// After Usage a file system has nothing to write any more, and what that took is
+// in no figure. A process that is killed half way leaves it frozen: Thaw.
+func TestGroundRests(t *testing.T) {
+	g, err := NewGround(t.Context(), scratch(t), restingXFS, 300<<20, "")
+	need(t, "xfs-reflink", err == nil)
+	defer func() {
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	resting := func() (written int64) {
+		t.Helper()
+		before, err := g.Device.Counters()
+		if err == nil {
+			err = rest(g.Dir)
+		}
+		after, countErr := g.Device.Counters()
+		if err := errors.Join(err, countErr); err != nil {
+			t.Fatal(err)
+		}
+		return after.Written - before.Written
+	}
+	write := func(name string) {
+		t.Helper()
+		for i := range 300 {
+			if err := os.WriteFile(filepath.Join(g.Dir, name+strconv.Itoa(i)), []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write("a")
+	if err := Sync(g.Dir); err != nil {
+		t.Fatal(err)
+	}
+	owed := resting()
+	write("b")
+	used, err := g.Usage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := resting(); owed == 0 || left > owed/4 {
+		t.Errorf("after a sync the log was written back with %d bytes, after Usage with %d", owed, left)
+	}
+	again, err := g.Usage()
+	if err != nil || again.Written-used.Written > owed/4 {
+		t.Errorf("nothing was done, and %d bytes written (%v)", again.Written-used.Written, err)
+	}
+	f, err := os.Open(g.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.IoctlSetInt(int(f.Fd()), fiFreeze, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(Thaw(g.Dir), Thaw(g.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	write("c")
 }

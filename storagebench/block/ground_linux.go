@@ -43,7 +43,8 @@ type Ground struct {
 	Dir    string  // its root
 	Device *Device // below it; nil for a place
 
-	late    bool // see FileSystem
+	late    bool     // see FileSystem
+	apart   Counters // what bringing it to rest has read and written
 	mounted bool
 	empty   int64  // bytes in use when it was new
 	number  uint64 // device of a place
@@ -78,12 +79,30 @@ func NewGround(ctx context.Context, dir string, fs FileSystem, size int64, devic
 	if err := Mount(g.Device.Path, g.Dir, fs.Type, fs.Flags, fs.Data); err != nil {
 		return nil, err
 	}
+	if fs.Type == "xfs" {
+		if err := failAtOnce(g.Device.Path); err != nil {
+			return nil, err
+		}
+	}
 	u, err := g.Usage()
 	if err != nil {
 		return nil, err
 	}
 	g.empty = u.Used
 	return g, nil
+}
+
+// failAtOnce has an xfs shut down when it cannot write back metadata. Else it
+// would try for ever, and whoever waits for that, too ("Error handling" in
+// Documentation/admin-guide/xfs.rst).
+func failAtOnce(device string) error {
+	for _, class := range []string{"EIO", "ENOSPC", "default"} {
+		file := filepath.Join("/sys/fs/xfs", filepath.Base(device), "error/metadata", class, "max_retries")
+		if err := os.WriteFile(file, []byte("0"), 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // PlaceGround is a directory, dir/ground, on the file system that dir is on.
@@ -116,7 +135,8 @@ type Usage struct {
 	Counters
 }
 
-// Usage writes back what is dirty, and counts.
+// Usage writes back what is dirty, and counts. What a file system of our own
+// would write in its own time is written then, and counts for nobody.
 func (g *Ground) Usage() (Usage, error) {
 	u := Usage{Counters: Counters{Read: -1, Written: -1}}
 	used, free, err := g.settled()
@@ -125,14 +145,69 @@ func (g *Ground) Usage() (Usage, error) {
 	}
 	u.Used, u.Free = used-g.empty, free
 	if g.Device != nil {
-		u.Counters, err = g.Device.Counters()
-		return u, err
+		return u, g.count(&u.Counters)
 	}
 	if c, err := countersOf(g.number); err == nil {
 		u.Counters = c
 	}
 	return u, nil
 }
+
+// count reads the device's counters, and brings the file system to rest.
+func (g *Ground) count(c *Counters) error {
+	now, err := g.Device.Counters()
+	if err != nil {
+		return err
+	}
+	*c = Counters{Read: now.Read - g.apart.Read, Written: now.Written - g.apart.Written}
+	if !g.late {
+		return nil
+	}
+	if err := rest(g.Dir); err != nil {
+		return err
+	}
+	after, err := g.Device.Counters()
+	g.apart.Read += after.Read - now.Read
+	g.apart.Written += after.Written - now.Written
+	return err
+}
+
+// rest has a file system write what its log holds to where it belongs. After a
+// sync xfs does that up to 30 s later (xfssyncd_centisecs in
+// Documentation/admin-guide/xfs.rst), in the middle of what is measured next;
+// nothing but freezing has it do so at once (xfs_log_quiesce).
+func rest(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.IoctlSetInt(int(f.Fd()), fiFreeze, 0); err != nil {
+		return fmt.Errorf("FIFREEZE %s: %w", dir, err)
+	}
+	return Thaw(dir)
+}
+
+// Thaw lets a file system be written to that was frozen: one that a kill left so
+// would stay, with its device, when nothing is mounted any more.
+func Thaw(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = unix.IoctlSetInt(int(f.Fd()), fiThaw, 0)
+	if err != nil && err != unix.EINVAL { // it is not frozen
+		return fmt.Errorf("FITHAW %s: %w", dir, err)
+	}
+	return nil
+}
+
+// ioctl_fifreeze(2): _IOWR('X', 119, int) and 120.
+const (
+	fiFreeze = 0xc0045877
+	fiThaw   = 0xc0045878
+)
 
 // settled waits, where space comes back late, until what is used stays the
 // same for a moment. Others may write to a place for ever.

@@ -62,6 +62,7 @@ func test(ctx context.Context, args []string, stdout io.Writer) error {
 	programs := fs.String("with", "newuidmap,newgidmap", "`programs` of this host that the guest gets too, if they are here")
 	modules := fs.String("module", "", "more `modules` that the guest can load, dm_raid or dm-raid")
 	openZFS := fs.Bool("openzfs", false, "the guest gets OpenZFS, which is compiled the first time: for Debian's kernels")
+	env := fs.String("env", "", "more of the environment of tests, `NAME=VALUE`s, as PLIMSOLL_MEASURE=1")
 	files := fs.String("file", "", "absolute `paths` of this host, files or directories, that the guest gets too")
 	require := fs.String("require", os.Getenv("PLIMSOLL_REQUIRE"), "PLIMSOLL_REQUIRE for root")
 	requireUser := fs.String("require-user", "", "PLIMSOLL_REQUIRE for the ordinary user")
@@ -81,7 +82,7 @@ func test(ctx context.Context, args []string, stdout io.Writer) error {
 	fs.StringVar(&c.Out, "out", "", "`directory` for results, coverage and console.log (default a fresh one)")
 	fs.Parse(args)
 	c.Packages = fs.Args()
-	c.Users, c.Modules, c.Files = list(*users), list(*modules), list(*files)
+	c.Users, c.Modules, c.Files, c.Env = list(*users), list(*modules), list(*files), list(*env)
 	c.Require = map[string]string{"root": *require, "user": *requireUser}
 	for _, p := range list(*programs) {
 		if _, err := exec.LookPath(p); err == nil {
