@@ -176,6 +176,41 @@ func TestGround(t *testing.T) {
 	}
 }
 
+// TestGroundGivesBack: what was removed does not stay in the file for ever.
+func TestGroundGivesBack(t *testing.T) {
+	for _, fs := range []FileSystem{Ext4, restingXFS} {
+		t.Run(fs.Type, func(t *testing.T) {
+			g, err := NewGround(t.Context(), scratch(t), fs, 1<<30, "")
+			need(t, map[string]string{"ext4": "loop", "xfs": "xfs-reflink"}[fs.Type], err == nil)
+			defer g.Close()
+			const written = 200 << 20
+			file := filepath.Join(g.Dir, "file")
+			if err := os.WriteFile(file, bytes.Repeat([]byte{7}, written), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			held := func() int64 {
+				if _, err := g.Usage(); err != nil {
+					t.Fatal(err)
+				}
+				var st unix.Stat_t
+				if err := unix.Stat(g.Device.File, &st); err != nil {
+					t.Fatal(err)
+				}
+				return st.Blocks * 512
+			}
+			if n := held(); n < written {
+				t.Errorf("the file has %d bytes allocated, when %d were written", n, written)
+			}
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+			if n := held(); n > written/2 {
+				t.Errorf("the file still has %d bytes allocated, when all but nothing is in use", n)
+			}
+		})
+	}
+}
+
 func TestGroundThatCannotBeMadeLeavesNothing(t *testing.T) {
 	for name, fs := range map[string]FileSystem{
 		"mkfs refuses":  {Type: "ext4", Make: []string{"-b", "7"}},

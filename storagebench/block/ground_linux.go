@@ -145,7 +145,7 @@ func (g *Ground) Usage() (Usage, error) {
 	}
 	u.Used, u.Free = used-g.empty, free
 	if g.Device != nil {
-		return u, g.count(&u.Counters)
+		return u, g.count(&u.Counters, used)
 	}
 	if c, err := countersOf(g.number); err == nil {
 		u.Counters = c
@@ -153,18 +153,27 @@ func (g *Ground) Usage() (Usage, error) {
 	return u, nil
 }
 
-// count reads the device's counters, and brings the file system to rest.
-func (g *Ground) count(c *Counters) error {
+// count reads the device's counters, and then brings the file system to rest
+// and its file down to what is in use.
+func (g *Ground) count(c *Counters, used int64) error {
 	now, err := g.Device.Counters()
 	if err != nil {
 		return err
 	}
 	*c = Counters{Read: now.Read - g.apart.Read, Written: now.Written - g.apart.Written}
-	if !g.late {
-		return nil
-	}
-	if err := rest(g.Dir); err != nil {
+	wasteful, err := g.Device.wasteful(used)
+	if err != nil || !g.late && !wasteful {
 		return err
+	}
+	if wasteful {
+		if err := trim(g.Dir); err != nil {
+			return err
+		}
+	}
+	if g.late {
+		if err := rest(g.Dir); err != nil {
+			return err
+		}
 	}
 	after, err := g.Device.Counters()
 	g.apart.Read += after.Read - now.Read
