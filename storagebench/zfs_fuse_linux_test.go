@@ -31,6 +31,9 @@ func zfsFusePool(t *testing.T) *zfsPool {
 	if os.Geteuid() != 0 {
 		lack("needs root")
 	}
+	if strings.HasPrefix(zfsVersion(), "OpenZFS") {
+		t.Skip("needs zfs-fuse; this host has OpenZFS")
+	}
 	if !isZFSFuse() {
 		lack("needs zfs-fuse")
 	}

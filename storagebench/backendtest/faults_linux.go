@@ -16,10 +16,14 @@ import (
 )
 
 // smallest is the least that the file system can be made in, and soon full:
-// mkfs.xfs(8) wants 300 MiB, and loop-xfs makes one in half of the pool.
+// mkfs.xfs(8) wants 300 MiB, and loop-xfs makes one in half of the pool. ZFS
+// wants 64 MiB.
 func smallest(b storagebench.Backend) int64 {
-	if b.Info().Name == storagebench.LoopXFS.Info().Name {
+	switch b.Info().Name {
+	case "loop-xfs":
 		return 640 << 20
+	case "zfs":
+		return 96 << 20
 	}
 	return 320 << 20
 }
