@@ -169,10 +169,11 @@ func decode(v *viper.Viper, where map[string]place, name string) (Profile, error
 func decodePools(s section) Pools {
 	const least = 512 << 20 // mkfs.xfs wants 300 MiB
 	return Pools{
-		Image:  value(s, "image", parseImage),
-		Size:   value(s, "size", within(ParseBytes, least, 1<<50, FormatBytes)),
-		Device: s.text("device"),
-		Place:  value(s, "place", oneOf("value", []string{"true", "false"})) == "true",
+		Image:     value(s, "image", parseImage),
+		Size:      value(s, "size", within(ParseBytes, least, 1<<50, FormatBytes)),
+		Device:    s.text("device"),
+		Overwrite: value(s, "overwrite", oneOf("value", []string{"true", "false"})) == "true",
+		Place:     value(s, "place", oneOf("value", []string{"true", "false"})) == "true",
 	}
 }
 

@@ -138,8 +138,9 @@ func (p Pools) MarshalYAML() (any, error) {
 	return struct {
 		Image, Size string
 		Device      string `yaml:",omitempty"`
+		Overwrite   bool   `yaml:",omitempty"`
 		Place       bool   `yaml:",omitempty"`
-	}{p.Image, FormatBytes(p.Size), p.Device, p.Place}, nil
+	}{p.Image, FormatBytes(p.Size), p.Device, p.Overwrite, p.Place}, nil
 }
 
 // Settings lists what is limited, in canonical form, by the profile's keys:

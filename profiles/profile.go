@@ -84,8 +84,10 @@ type Pools struct {
 	// Size is that of the sparse file below each pool, in bytes.
 	Size int64 `json:"size"`
 	// Device is a block device to build on instead of sparse files, one slice
-	// of Size after another; what it holds is lost. "" is none.
-	Device string `json:"device,omitempty"`
+	// of Size after another. "" is none. One that holds anything is refused,
+	// unless Overwrite is set: then that is lost.
+	Device    string `json:"device,omitempty"`
+	Overwrite bool   `json:"overwrite,omitempty"`
 	// Place puts union and copy storages into the work directory as it is,
 	// instead of a file system of their own on a sparse file.
 	Place bool `json:"place,omitempty"`

@@ -59,7 +59,7 @@ func schema() shape {
 		key{"exclude", shape{kind: table, keys: append(keys(list, factorNames...), key{"params", all})}},
 		key{"limits", shape{kind: named, each: &limits}},
 		key{"workloads", workloads},
-		key{"pools", shape{kind: mapping, keys: keys(scalar, "image", "size", "device", "place")}},
+		key{"pools", shape{kind: mapping, keys: keys(scalar, "image", "size", "device", "overwrite", "place")}},
 	)}
 }
 

@@ -129,6 +129,35 @@ func workOnStorage(k Key) time.Duration {
 	return clone + count("changes")*changeCost + count("files")*walkCost
 }
 
+// A pool is what a storage is built as when a trial first needs it, with an
+// image; later trials find it there.
+type pool struct{ host, dir, storage, image string }
+
+// poolOf gives the pool that trials of a cell share. None is shared by those
+// that build one of their own each time, and by those on a root that is a mere
+// mount.
+func poolOf(k Key) (_ pool, shared bool) {
+	k = k.WithDefaults()
+	p := pool{k.Host, k.Dir, k.Storage, "containers"}
+	switch {
+	case k.Workload == "import", k.once():
+		return pool{}, false
+	case !k.OnStorage():
+		return p, k.Storage != "host" && k.Storage != "bind" && k.Storage != "overlay"
+	case k.Param("file") != "":
+		p.image = "file"
+	default:
+		p.image = k.Param("layers") + " " + k.Param("files") + " " + k.Param("size")
+	}
+	return p, true
+}
+
+// build is the time that making the pool of a cell is thought to take.
+func build(k Key) time.Duration {
+	count, _ := strconv.Atoi(k.Param("files"))
+	return poolCost + seconds((sizeOf(k, "size")+2*sizeOf(k, "file"))/fileRate) + time.Duration(count)*makeCost
+}
+
 func seconds(s float64) time.Duration { return time.Duration(min(s, 1e9) * 1e9) }
 
 // duration and sizeOf read a parameter, 0 where the workload has none.

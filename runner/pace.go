@@ -6,23 +6,32 @@ import "time"
 type pace struct {
 	cells map[Key]*cellPace
 	order []*cellPace // of the plan: sums must not hang on a map's order
+
+	pools   map[pool]time.Duration // the plan's guess for each that is not built yet
+	guessed time.Duration          // for all that ran
+	elapsed time.Duration          // by all that ran
 }
 
 type cellPace struct {
 	left    int           // trials still to run
 	guess   time.Duration // the plan's
-	ran     int
-	elapsed time.Duration // of those that ran
+	ran     int           // without building a pool first
+	elapsed time.Duration // of those that ran, and did not build a pool first
 }
 
 func newPace(p Plan, done map[int]bool) *pace {
-	pc := &pace{cells: map[Key]*cellPace{}}
+	pc := &pace{cells: map[Key]*cellPace{}, pools: map[pool]time.Duration{}}
+	costs := p.pools()
 	for _, c := range p.Cells {
 		pc.cell(c.Key).guess = c.Estimate
 	}
 	for _, t := range p.Trials {
-		if !done[t.ID] {
-			pc.cell(t.Key).left++
+		if done[t.ID] {
+			continue
+		}
+		pc.cell(t.Key).left++
+		if of, shared := poolOf(t.Key); shared {
+			pc.pools[of] = costs[of]
 		}
 	}
 	return pc
@@ -41,29 +50,36 @@ func (p *pace) cell(k Key) *cellPace {
 func (p *pace) took(k Key, d time.Duration) {
 	c := p.cell(k)
 	c.left--
+	p.guessed += c.guess
+	p.elapsed += d
+	of, shared := poolOf(k)
+	if cost, unbuilt := p.pools[of]; shared && unbuilt {
+		p.guessed += cost
+		delete(p.pools, of)
+		return
+	}
 	c.ran++
 	c.elapsed += d
 }
 
-// left takes each cell's own mean; for a cell that has not run yet it is the
-// plan's guess, corrected by how wrong the guesses were so far.
+// left takes each cell's own mean; for a cell that has not run yet, and for a
+// pool that is not built yet, it is the plan's guess, corrected by how wrong the
+// guesses were so far.
 func (p *pace) left() time.Duration {
-	var guessed, elapsed time.Duration
-	for _, c := range p.order {
-		guessed += time.Duration(c.ran) * c.guess
-		elapsed += c.elapsed
-	}
 	wrong := 1.0
-	if guessed > 0 {
-		wrong = float64(elapsed) / float64(guessed)
+	if p.guessed > 0 {
+		wrong = float64(p.elapsed) / float64(p.guessed)
 	}
-	var left time.Duration
+	var left, guesses time.Duration
+	for _, cost := range p.pools {
+		guesses += cost
+	}
 	for _, c := range p.order {
-		mean := time.Duration(float64(c.guess) * wrong)
 		if c.ran > 0 {
-			mean = c.elapsed / time.Duration(c.ran)
+			left += time.Duration(c.left) * (c.elapsed / time.Duration(c.ran))
+		} else {
+			guesses += time.Duration(c.left) * c.guess
 		}
-		left += time.Duration(c.left) * mean
 	}
-	return left
+	return left + time.Duration(float64(guesses)*wrong)
 }

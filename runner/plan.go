@@ -111,6 +111,9 @@ func NewPlan(p profiles.Profile, hosts []Host, seed uint64, require []string) (P
 		}
 		plan.Estimate += time.Duration(n) * c.Estimate
 	}
+	for _, cost := range plan.pools() {
+		plan.Estimate += cost
+	}
 	if plan.Estimate > p.Budget {
 		return plan, plan.overBudget(trials)
 	}
@@ -203,6 +206,18 @@ func named(levels map[string][]string, cause profiles.Exclusion, k Key, h Host) 
 		}
 	}
 	return true
+}
+
+// pools gives the time that each pool of the plan is thought to take: as long as
+// the largest image that one of its cells may have in it.
+func (p *Plan) pools() map[pool]time.Duration {
+	costs := map[pool]time.Duration{}
+	for _, c := range p.Cells {
+		if of, shared := poolOf(c.Key); shared {
+			costs[of] = max(costs[of], build(c.Key))
+		}
+	}
+	return costs
 }
 
 // shuffled lists the trials round by round.

@@ -100,7 +100,8 @@ type Options struct {
 	Size int64
 
 	// Device is a block device to build on instead of a loop device on a
-	// sparse file. What it holds is overwritten.
+	// sparse file. What it holds is overwritten: whether it may be is asked
+	// before (block.NewClaim).
 	Device string
 
 	// Place says that a union or copy backend uses the pool's directory as it

@@ -84,6 +84,11 @@ func Open(ctx context.Context, o Options) (_ *Executor, err error) {
 		return nil, err
 	}
 	e.pools = newPools(o, e.ledger)
+	if o.Profile.Pools.Device != "" {
+		if e.pools.device, err = openDevice(ctx, o.Profile.Pools, e.ledger); err != nil {
+			return nil, &InputError{err}
+		}
+	}
 	if o.Profile.Pools.UsersImage() {
 		if e.pools.user, err = openUserImage(ctx, o.Profile, filepath.Join(e.dirs[0].base, "user-image")); err != nil {
 			return nil, &InputError{err}

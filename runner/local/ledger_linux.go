@@ -29,7 +29,7 @@ type ledger struct {
 }
 
 type entry struct {
-	Kind string `json:"kind"` // "cgroup", "dir", or of a storagebench.Resource
+	Kind string `json:"kind"` // "cgroup", "dir", "device", or of a storagebench.Resource
 	Path string `json:"path"` // or the resource's name
 }
 
@@ -183,7 +183,7 @@ func undo(ctx context.Context, entries []entry) error {
 		}
 	}
 	errs = append(errs, cgroup.Clean(ctx, groups))
-	var dirs []string
+	var dirs, devices []string
 	var pools []storagebench.Resource
 	for _, e := range entries {
 		switch e.Kind {
@@ -194,12 +194,17 @@ func undo(ctx context.Context, entries []entry) error {
 				continue
 			}
 			dirs = append(dirs, e.Path)
+		case "device":
+			devices = append(devices, e.Path)
 		default:
 			pools = append(pools, storagebench.Resource{Kind: e.Kind, Name: e.Path})
 		}
 	}
 	// What stood on the mounts goes before the files that it stands on.
 	errs = append(errs, storagebench.Undo(ctx, pools))
+	for _, device := range devices {
+		errs = append(errs, block.WipeOurs(ctx, device))
+	}
 	for _, dir := range slices.Backward(dirs) {
 		errs = append(errs, removeTree(dir))
 	}

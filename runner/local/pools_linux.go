@@ -12,9 +12,49 @@ import (
 
 	"plimsoll/profiles"
 	"plimsoll/storagebench"
-	"plimsoll/storagebench/block"
 	"plimsoll/storagebench/image"
 )
+
+// roomy is as much as a trial of the built-in profiles may write: a work
+// directory that has less has to be made room in first. Of a small disk it is an
+// eighth.
+const roomy = 8 << 30
+
+// makeRoom takes away pools that were not asked for longest until there is room
+// in the work directory for another: a profile may have more of them than fit on
+// its disk, and what other programs have there is not to be filled up.
+func (p *pools) makeRoom(d *workDir) error {
+	for {
+		var st unix.Statfs_t
+		if err := unix.Statfs(d.base, &st); err != nil {
+			return fmt.Errorf("room in %s: %w", d.base, err)
+		}
+		if int64(st.Bavail)*st.Bsize >= min(roomy, int64(st.Blocks)*st.Bsize/8) {
+			return nil
+		}
+		closed, err := p.closeOldest(func(key poolKey, made *pool) bool { return key.dir == d.path && made.slice == nil })
+		if err != nil || !closed {
+			return err
+		}
+	}
+}
+
+// closeOldest takes away the pool, of those that will do, that was not asked
+// for longest; it is built anew when it is again.
+func (p *pools) closeOldest(will func(poolKey, *pool) bool) (closed bool, err error) {
+	var oldest poolKey
+	for key, made := range p.open {
+		if made.Pool != nil && will(key, made) && (p.open[oldest] == nil || made.used < p.open[oldest].used) {
+			oldest = key
+		}
+	}
+	made := p.open[oldest]
+	if made == nil {
+		return false, nil
+	}
+	delete(p.open, oldest)
+	return true, made.close()
+}
 
 // isBackend reports whether a storage is built as a pool for containers too:
 // an overlay of theirs needs none.
@@ -29,7 +69,9 @@ type pools struct {
 	run     string
 	ledger  *ledger
 	made    int
+	asked   int
 	user    userImage // where the profile names one
+	device  *userDevice
 	open    map[poolKey]*pool
 }
 
@@ -40,7 +82,8 @@ type poolKey struct{ dir, storage, image string }
 type pool struct {
 	storagebench.Pool
 	dir   string
-	slice *block.Device // of the user's device
+	slice *slice // of the user's device
+	used  int    // when it was asked for last: the number of that request
 	err   error
 }
 
@@ -99,12 +142,17 @@ func (p *pools) levels(storages []string) map[string]map[string]string {
 // ground says where the pools stand.
 func (p *pools) ground(kind storagebench.Kind) string {
 	switch {
-	case p.profile.Place && (kind == storagebench.Union || kind == storagebench.Copy):
+	case p.placed(kind):
 		return "the work directory"
 	case p.profile.Device != "":
 		return fmt.Sprintf("%s of %s", profiles.FormatBytes(p.profile.Size), p.profile.Device)
 	}
 	return fmt.Sprintf("a sparse file of %s in the work directory", profiles.FormatBytes(p.profile.Size))
+}
+
+// placed reports whether pools of a kind use the work directory as it is.
+func (p *pools) placed(kind storagebench.Kind) bool {
+	return p.profile.Place && (kind == storagebench.Union || kind == storagebench.Copy)
 }
 
 // containers gives the pool that holds the containers' image.
@@ -118,6 +166,9 @@ func (p *pools) get(ctx context.Context, d *workDir, storage, name string, find 
 	key := poolKey{d.path, storage, name}
 	made := p.open[key]
 	if made == nil {
+		if err := p.makeRoom(d); err != nil {
+			return nil, err
+		}
 		made = p.build(ctx, d, storage, p.profile.Size)
 		if made.err == nil {
 			made.err = made.take(ctx, d, find)
@@ -127,6 +178,8 @@ func (p *pools) get(ctx context.Context, d *workDir, storage, name string, find 
 	if made.err != nil {
 		return nil, fmt.Errorf("storage %s: %w", storage, made.err)
 	}
+	p.asked++
+	made.used = p.asked
 	return made.Pool, nil
 }
 
@@ -163,8 +216,8 @@ func (p *pools) build(ctx context.Context, d *workDir, storage string, size int6
 	if made.err = os.Mkdir(made.dir, 0o755); made.err != nil {
 		return made
 	}
-	if p.profile.Device != "" {
-		made.slice, made.err = block.Slice(ctx, p.profile.Device, int64(p.made-1)*p.profile.Size, size)
+	if p.device != nil && !p.placed(backend.Info().Kind) {
+		made.slice, made.err = p.slice(ctx, size)
 		if made.err != nil {
 			made.err = errors.Join(made.err, os.Remove(made.dir))
 			return made
@@ -196,7 +249,7 @@ func (p *pool) close() error {
 		errs = append(errs, p.Pool.Close())
 	}
 	if p.slice != nil {
-		errs = append(errs, p.slice.Close())
+		errs = append(errs, p.slice.giveBack())
 	}
 	p.Pool, p.slice = nil, nil
 	return errors.Join(append(errs, os.Remove(p.dir))...)
@@ -210,5 +263,9 @@ func (p *pools) close() error {
 		}
 	}
 	clear(p.open)
+	if p.device != nil {
+		errs = append(errs, p.device.claim.Close())
+		p.device = nil
+	}
 	return errors.Join(errs...)
 }

@@ -31,24 +31,30 @@ type Device struct {
 // Open gives a device that exists. It must not be in use: what it holds will
 // be overwritten.
 func Open(path string) (*Device, error) {
-	// O_EXCL on a block device that is mounted, or is part of another, is EBUSY:
-	// open(2).
-	f, err := os.OpenFile(path, os.O_RDWR|unix.O_EXCL, 0)
-	if errors.Is(err, unix.EBUSY) {
-		return nil, fmt.Errorf("%s is mounted, or part of another device: %w", path, err)
-	}
+	f, number, err := exclusive(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	return &Device{Path: path, number: number}, f.Close()
+}
+
+// exclusive opens a block device that nobody else has so, and gives its number.
+func exclusive(path string) (f *os.File, number uint64, err error) {
+	// Looked at first: O_EXCL alone means nothing to what is no device.
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return nil, fmt.Errorf("stat %s: %w", path, err)
+	if err := unix.Stat(path, &st); err != nil {
+		return nil, 0, fmt.Errorf("stat %s: %w", path, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
-		return nil, fmt.Errorf("%s is not a block device", path)
+		return nil, 0, fmt.Errorf("%s is not a block device", path)
 	}
-	return &Device{Path: path, number: st.Rdev}, nil
+	// O_EXCL on a block device that is mounted, or is part of another, is EBUSY:
+	// open(2).
+	f, err = os.OpenFile(path, os.O_RDWR|unix.O_EXCL, 0)
+	if errors.Is(err, unix.EBUSY) {
+		return nil, 0, fmt.Errorf("%s is mounted, or part of another device: %w", path, err)
+	}
+	return f, st.Rdev, err
 }
 
 // Counters are bytes that a device has read and written since it was there.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,31 +43,6 @@ func Loop(ctx context.Context, file string, size int64) (*Device, error) {
 		return nil, fmt.Errorf("loop device on %s: %w", file, err)
 	}
 	d.File, d.made = file, size > 0
-	return d, nil
-}
-
-// Slice makes a loop device on a part of a block device, both in bytes. Like
-// Open it refuses a device that is mounted or part of another.
-func Slice(ctx context.Context, device string, offset, size int64) (*Device, error) {
-	if _, err := Open(device); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(device, os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	end, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, fmt.Errorf("size of %s: %w", device, err)
-	}
-	if offset+size > end {
-		return nil, fmt.Errorf("%s has %d bytes, and bytes %d to %d are wanted: take a larger device, or smaller parts", device, end, offset, offset+size)
-	}
-	d, err := attachNew(ctx, f, uint64(offset), uint64(size))
-	if err != nil {
-		return nil, fmt.Errorf("loop device on %s: %w", device, err)
-	}
 	return d, nil
 }
 

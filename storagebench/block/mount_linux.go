@@ -14,9 +14,9 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-// Mkfs makes a file system with its own tool, mkfs.FSTYPE.
+// Mkfs makes a file system with its own tool, mkfs.FSTYPE, and labels it as ours.
 func Mkfs(ctx context.Context, fstype, device string, args ...string) error {
-	_, err := Command(ctx, "mkfs."+fstype, append(args, device)...)
+	_, err := Command(ctx, "mkfs."+fstype, append(append([]string{"-L", Label}, args...), device)...)
 	return err
 }
 
