@@ -30,12 +30,16 @@ func TestBackendsAreThoseOfTheProfile(t *testing.T) {
 const smallImage = "{layers: [2], files: [60], size: [1MiB]}"
 
 func TestWorkloadsOnStorage(t *testing.T) {
+	storages := []string{"overlay", "btrfs", "xfs-reflink", "loop-ext4", "vfs"}
+	if testing.Short() {
+		storages = []string{"overlay", "btrfs", "xfs-reflink"}
+	}
 	e := open(t, profile(t, `
 rounds: 1
 factors:
   workload: [import, provision, small_change, large_change, churn, diff, page_cache]
   runtime: [bare]
-  storage: [overlay, btrfs, xfs-reflink, loop-ext4, vfs]
+  storage: [`+strings.Join(storages, ", ")+`]
 pools: {size: 640MiB}
 workloads:
   import: {params: `+smallImage+`}
@@ -66,7 +70,7 @@ workloads:
 		}
 		seen[key.Storage] = true
 	}
-	for _, storage := range []string{"overlay", "btrfs", "xfs-reflink", "loop-ext4", "vfs"} {
+	for _, storage := range storages {
 		need(t, storage, seen[storage])
 	}
 }
