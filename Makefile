@@ -28,8 +28,9 @@ test: tools
 # delegates is tested in machines whose process 1 is this host's systemd, the
 # controllers that only v1 has in one that mounts them, thin pools in one that
 # has the modules; VM_THIN="-run Thin" tests all of those, ten minutes long. crun
-# has a machine, for it refuses hybrid cgroups, as this host may have. What runs on
-# all storage takes minutes there, and is make test's: VM_SKIP= tests it, too.
+# has a machine, for it refuses hybrid cgroups, as this host may have. Storages have
+# one, with the least that tells whether they work on that kernel; the rest takes
+# half an hour there, and is make test's: VM_STORAGE= tests all of it.
 # OpenZFS has to be compiled, which takes twenty minutes of a processor the first
 # time: make vm-zfs tests it, in a machine that test-vm leaves out.
 # A table tells what is proven where: a test that every machine skipped is run
@@ -41,12 +42,13 @@ VM_PACKAGES ?= $(sort $(dir $(shell find ./isolate ./hostcheck ./runner/local -n
 VM_PROGRAMS = newuidmap,newgidmap,setpriv,dmsetup,lvm,thin_check,mkfs.ext4,mkfs.xfs,mkfs.btrfs,fuse-overlayfs,fusermount3
 VM_THIN ?= -short -run 'TestThin(Pool|RemoveInUse|Yanked|Killed)|TestDMThin/(clones|model)'
 VM_SKIP ?= OnStorage|PoolThatCannotBeBuilt
+VM_STORAGE ?= -short -run 'WorkloadsOnStorage|PoolThatCannotBeBuilt|Test(Overlay|FuseOverlayfs|Btrfs|XFSReflink|LoopExt4|VFS)$$/(changes|model)'
 VM_REQUIRE ?= linux,root
 ifeq ($(RELEASE)-$(CGROUP),bookworm-v2)
 VM_REQUIRE = linux,root,cgroup,timens,userns-overlay,swap,setpriv
 endif
 VM_RUN = $(GO) run ./internal/vmtest/cmd/vmtest run -release $(RELEASE) -timeout 5m -kill-after 10m
-VM_MACHINES = plain thin v1 systemd crun
+VM_MACHINES = plain storage thin v1 systemd crun
 .PHONY: $(VM_MACHINES:%=vm-%) vm-zfs
 test-vm:
 	@$(MAKE) --no-print-directory tools TOOLS="qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.ext4:e2fsprogs xz:xz-utils newuidmap:uidmap \
@@ -55,7 +57,8 @@ test-vm:
 	@mkdir -p $(VM_OUT)
 	@$(MAKE) --no-print-directory -k -O -j$(shell nproc) $(VM_MACHINES:%=vm-%); machines=$$?; \
 	PLIMSOLL_REQUIRE= $(GO) run ./internal/vmtest/cmd/vmtest skips -in $(VM_OUT) -here host.json \
-		plain/root.json plain/user.json systemd/root.json systemd/user.json v1/root.json thin/root.json crun/root.json $(if $(wildcard $(VM_OUT)/zfs/root.json),zfs/root.json) && exit $$machines
+		plain/root.json plain/user.json systemd/root.json systemd/user.json v1/root.json thin/root.json storage/root.json crun/root.json \
+		$(if $(wildcard $(VM_OUT)/zfs/root.json),zfs/root.json) && exit $$machines
 # Root's and the user's machine keep two processors busy; more beside them would
 # test patience.
 $(filter-out vm-plain,$(VM_MACHINES:%=vm-%)): | vm-plain
@@ -67,6 +70,8 @@ vm-v1:
 	$(VM_RUN) -out $(VM_OUT)/v1 -cgroup v1 -users root -require linux,root ./isolate/cgroup
 vm-crun:
 	$(VM_RUN) -out $(VM_OUT)/crun -cgroup v2 -users root -with runc,crun -run TestOnBridge -require linux,root,runc,crun ./runner/local
+vm-storage:
+	$(VM_RUN) -out $(VM_OUT)/storage -cgroup $(CGROUP) -users root -with $(VM_PROGRAMS) -require root,loop,overlay,fuse-overlayfs,btrfs,xfs-reflink,loop-ext4,vfs $(VM_STORAGE) ./storagebench ./runner/local
 vm-thin:
 	$(VM_RUN) -out $(VM_OUT)/thin -cgroup $(CGROUP) -users root -with dmsetup,lvm,mkfs.ext4 -require root,dm-thin,lvm-thin $(VM_THIN) ./storagebench
 # The tools of OpenZFS are in Debian's contrib, its modules there as source. The

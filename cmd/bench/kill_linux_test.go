@@ -59,6 +59,15 @@ type rig struct {
 
 // newRig makes a rig for a profile, and measures how long the whole run takes.
 func newRig(t *testing.T, profile string) *rig {
+	r := rigFor(t, profile)
+	began := time.Now()
+	r.finishes("run", r.path("killed.yaml"), "--out", r.path("whole"), "--dir", r.work)
+	r.took = time.Since(began)
+	r.complete("whole")
+	return r
+}
+
+func rigFor(t *testing.T, profile string) *rig {
 	need(t, "root")
 	r := &rig{t: t, dir: t.TempDir()}
 	r.work = filepath.Join(r.dir, "work")
@@ -68,10 +77,6 @@ func newRig(t *testing.T, profile string) *rig {
 	if err := os.WriteFile(r.path("killed.yaml"), []byte(profile), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
-	r.finishes("run", r.path("killed.yaml"), "--out", r.path("whole"), "--dir", r.work)
-	r.took = time.Since(began)
-	r.complete("whole")
 	return r
 }
 
@@ -314,8 +319,8 @@ func live(run string) bool {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil
 }
 
-// TestInterrupt is TestKill for Ctrl-C and SIGTERM: nothing is left without
-// bench clean, and the program says how to go on.
+// TestInterrupt is TestKill for Ctrl-C, SIGTERM and SIGHUP: nothing is left
+// without bench clean, and the program says how to go on.
 func TestInterrupt(t *testing.T) { testInterrupt(t, killedProfile()) }
 
 // TestInterruptOnStorage is the same while pools are built and used.
@@ -325,7 +330,7 @@ func testInterrupt(t *testing.T, profile string) {
 	r := newRig(t, profile)
 	for i := range times() {
 		name := fmt.Sprintf("stopped-%d", i)
-		state, said := r.interrupt(r.path(name), []syscall.Signal{syscall.SIGINT, syscall.SIGTERM}[i%2])
+		state, said := r.interrupt(r.path(name), []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}[i%3])
 		journal, err := runner.ReadJournal(r.path(name))
 		runs := map[string]bool{}
 		if err == nil {

@@ -42,7 +42,11 @@ func TestWorkloadsOnStorage(t *testing.T) {
 		"diff":         {"diff"},
 		"page_cache":   {"page_cache_per_clone"},
 	}
-	for _, storage := range []string{"overlay", "btrfs", "zfs", "xfs-reflink", "loop-ext4", "vfs"} {
+	storages := []string{"overlay", "btrfs", "zfs", "xfs-reflink", "loop-ext4", "vfs"}
+	if testing.Short() {
+		storages = []string{"overlay", "btrfs", "xfs-reflink"}
+	}
+	for _, storage := range storages {
 		t.Run(storage, func(t *testing.T) {
 			e := open(t, profile(t, `
 rounds: 1

@@ -3,11 +3,14 @@ package block
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -378,4 +381,28 @@ func TestGroundRests(t *testing.T) {
 		t.Fatal(err)
 	}
 	write("c")
+}
+
+// Who keeps a device in use is named: here one that has a mount namespace of its
+// own, and then one with the device open.
+func TestHolders(t *testing.T) {
+	g, err := NewGround(t.Context(), scratch(t), Ext4, 64<<20, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	sleep := exec.Command("sleep", "60")
+	sleep.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	if err := sleep.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { sleep.Process.Kill(); sleep.Wait() }()
+	if err := unix.Unmount(g.Dir, 0); err != nil {
+		t.Fatal(err)
+	}
+	other := fmt.Sprintf("process %d (sleep) has it mounted at %s", sleep.Process.Pid, g.Dir)
+	own := fmt.Sprintf("process %d (block.test) has it open", os.Getpid())
+	if got := holders(g.Device.Path); !strings.Contains(got, other) || !strings.Contains(got, own) {
+		t.Errorf("%s\nwant %s, and %s", got, other, own)
+	}
 }

@@ -150,8 +150,10 @@ func (d *Device) Grow(size int64) error {
 }
 
 // releaseTimeout is how long the last users of a device may take: udev looks
-// at each new one, and a detached mount goes with its last open file.
-const releaseTimeout = 5 * time.Second
+// at each new one, a detached mount goes with its last open file, and a container
+// that is being started anywhere on the host has a copy of all mounts until it
+// has left the old root: seconds, on a host that is busy.
+const releaseTimeout = 15 * time.Second
 
 // Detach gives the device up, and removes a file that Loop made. The device is
 // cleared now or when the last that uses it ends: that is what Close waits for.
@@ -181,7 +183,7 @@ func (d *Device) Close() error {
 			break
 		}
 		if time.Now().After(end) {
-			return errors.Join(err, fmt.Errorf("%s on %s is still in use %v after it was given up: by a process or by a mount in another namespace", d.Path, d.File, releaseTimeout))
+			return errors.Join(err, fmt.Errorf("%s on %s is still in use %v after it was given up: %s", d.Path, d.File, releaseTimeout, holders(d.Path)))
 		}
 	}
 	return err

@@ -99,7 +99,7 @@ func released(device string) error {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%s is still used %v later: by a process with an open file, or by a mount in another namespace", device, releaseTimeout)
+			return fmt.Errorf("%s is still used %v later: %s", device, releaseTimeout, holders(device))
 		}
 	}
 }
