@@ -3,6 +3,7 @@ package local
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -118,15 +119,15 @@ pools: {size: 640MiB}
 workloads: {provision: {params: `+smallImage+`}}
 `))
 	need(t, "root", os.Getuid() == 0)
-	e.pools.profile.Image = "dir:/nonexistent"
 	for _, storage := range []string{"vfs", "btrfs"} {
 		key := runner.Key{Workload: "provision", Runtime: "bare", Storage: storage, Dir: e.dirs[0].level}
 		o, err := e.Run(t.Context(), runner.Trial{Key: key})
 		if err != nil || o.Failure != nil {
-			t.Fatalf("%s: %v, %+v", storage, err, o.Failure) // the image of the profile is synthetic
+			t.Fatalf("%s: %v, %+v", storage, err, o.Failure)
 		}
 	}
-	e.profile.Pools.Image = "dir:/nonexistent"
+	e.profile.Pools.Image = "gone"
+	e.pools.user.Image = storagebench.Image{Layers: []storagebench.Layer{{Open: func() (io.ReadCloser, error) { return os.Open("/nonexistent") }}}}
 	o, err := e.Run(t.Context(), runner.Trial{Key: runner.Key{Workload: "provision", Runtime: "bare", Storage: "vfs", Dir: e.dirs[0].level}})
 	if err != nil || o.Failure == nil || !strings.Contains(o.Failure.Error, "/nonexistent") {
 		t.Errorf("%v, %+v", err, o.Failure)
