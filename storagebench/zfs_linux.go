@@ -269,7 +269,7 @@ func (p *zfsPool) destroy(ctx context.Context, name string) error {
 
 func (p *zfsPool) unmount(ctx context.Context, root string) error {
 	if p.fuse != nil {
-		return p.fuse.unmount(ctx, root)
+		return p.fuse.unmount(root)
 	}
 	if err := unix.Unmount(root, 0); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("unmount %s: %w", root, err)
