@@ -105,16 +105,25 @@ func TestOpenZFSPowerCut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p, dir := pool.(*zfsPool), t.TempDir()
-	if _, err := block.Command(t.Context(), "cp", "--sparse=always", p.device.File, filepath.Join(dir, "crashed")); err != nil {
+	p, crashed := pool.(*zfsPool), filepath.Join(t.TempDir(), "crashed")
+	if _, err := block.Command(t.Context(), "cp", "--sparse=always", p.device.File, crashed); err != nil {
 		t.Fatal(err)
 	}
 	// A host knows a pool by its number: the original goes first.
 	if err := pool.Close(); err != nil {
 		t.Fatal(err)
 	}
+	device, err := block.Loop(t.Context(), crashed, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := device.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	again := filepath.Join(t.TempDir(), "again")
-	if _, err := block.Command(t.Context(), "zpool", "import", "-f", "-d", dir, "-o", "cachefile=none", "-R", again, p.name); err != nil {
+	if _, err := block.Command(t.Context(), "zpool", "import", "-f", "-d", device.Path, "-o", "cachefile=none", "-R", again, p.name); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
