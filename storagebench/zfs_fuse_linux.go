@@ -125,6 +125,7 @@ func (z *zfsFuse) command(ctx context.Context, tool string, args ...string) (out
 func (z *zfsFuse) unmount(ctx context.Context, root string) error {
 	z.one.Lock()
 	defer z.one.Unlock()
+	root = filepath.Join(z.namespace.dir, filepath.Base(root)) // as mountinfo has it
 	mounts, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(root))
 	if err != nil || len(mounts) == 0 {
 		return err
@@ -146,6 +147,9 @@ func (z *zfsFuse) unmount(ctx context.Context, root string) error {
 	})
 	if err != nil {
 		return err
+	}
+	if z.namespace.connected(connection) {
+		return nil // another namespace has it mounted still, and keeps it busy
 	}
 	return z.wait(ctx, "notice that "+root+" is unmounted", func() (bool, error) {
 		return z.sessions() < sessions, nil
