@@ -79,7 +79,7 @@ vm-thin:
 VM_ZFS ?= -run 'ZFS|OnAFile/zfs|TestOperations/zfs|TestWorkloadsOnStorage/zfs'
 vm-zfs:
 	@$(MAKE) --no-print-directory tools TOOLS="qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.ext4:e2fsprogs xz:xz-utils cc:gcc,libc6-dev"
-	$(VM_RUN) -timeout 20m -kill-after 25m -out $(VM_OUT)/zfs -cgroup v2 -users root -openzfs -with zfs-fuse -require root,zfs,openzfs $(VM_ZFS) ./storagebench ./storagebench/operation ./runner/local
+	$(VM_RUN) -timeout 20m -kill-after 25m -out $(VM_OUT)/zfs -cgroup v2 -users root -openzfs -with zfs-fuse,cp,mkfs.ext4 -require root,zfs,openzfs $(VM_ZFS) ./storagebench ./storagebench/operation ./runner/local
 
 measure: tools
 	PLIMSOLL_MEASURE=1 $(GO) test -run 'Measure|Kill|Interrupt' -v -count=1 -p 1 -timeout 2h ./...

@@ -43,7 +43,7 @@ func storageChecks() []Check {
 		{ID: "fs.xfs", Group: "storage", Title: "XFS", Why: "project quotas and reflinks", Needs: need("ooooooo"),
 			Options: []string{"XFS_FS"}, Fix: "modprobe xfs", probe: filesystem("xfs", "XFS_FS", "xfs")},
 		{ID: "fs.zfs", Group: "storage", Title: "ZFS", Why: "datasets as layers; out of the kernel's tree", Needs: need("o-oo-oo"),
-			Fix: "apt-get install zfsutils-linux", probe: filesystem("zfs", "BLK_DEV_ZFS", "zfs")},
+			Fix: "apt-get install zfsutils-linux zfs-dkms, and modprobe zfs", probe: filesystem("zfs", "BLK_DEV_ZFS", "zfs")},
 		{ID: "fs.erofs", Group: "storage", Title: "EROFS", Why: "read-only image formats, composefs", Needs: need("ooooo-o"),
 			Options: []string{"EROFS_FS"}, Fix: "modprobe erofs", probe: filesystem("erofs", "EROFS_FS", "erofs")},
 		{ID: "dev.loop", Group: "storage", Title: "loop devices", Why: "file systems in files", Needs: need("oooo-oo"),

@@ -30,16 +30,16 @@ func isZFSFuse() bool {
 	return err == nil && !slices.ContainsFunc(libraries, func(l string) bool { return strings.HasPrefix(l, "libzfs.") })
 }
 
-// zfsVersion names what ZFS would be opened with.
+// zfsVersion names what ZFS would be opened with, "" where there is none.
 func zfsVersion() string {
+	if _, err := block.Find("zpool"); err != nil {
+		return ""
+	}
 	if isZFSFuse() {
 		return "zfs-fuse"
 	}
-	version, err := os.ReadFile("/sys/module/zfs/version")
-	if err != nil { // not loaded
-		return ""
-	}
-	return "OpenZFS " + strings.TrimSpace(string(version))
+	version, _ := os.ReadFile("/sys/module/zfs/version") // once it is loaded
+	return strings.TrimSpace("OpenZFS " + string(version))
 }
 
 // loadZFS makes sure that the kernel has OpenZFS.

@@ -1,6 +1,8 @@
 package storagebench
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -11,6 +13,9 @@ import (
 	"time"
 
 	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"plimsoll/storagebench/block"
 )
 
 // needOpenZFS is for what zfs-fuse, which ends with its process, knows not.
@@ -66,6 +71,104 @@ func TestOpenZFSKilled(t *testing.T) {
 			t.Fatalf("killed after %v, then cleaned: left %q", after, still)
 		}
 		t.Logf("killed after %v: left %q, then nothing", after, left)
+	}
+}
+
+// TestOpenZFSPowerCut imports what is on the device while something is not
+// synced: the intent log has what is.
+func TestOpenZFSPowerCut(t *testing.T) {
+	needOpenZFS(t)
+	pool, err := ZFS{}.Open(t.Context(), t.TempDir(), Options{Size: 128 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := pool.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := pool.Import(t.Context(), twoLayers()); err != nil {
+		t.Fatal(err)
+	}
+	root, err := pool.Clone(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synced := bytes.Repeat([]byte("synced"), 1<<19)
+	for name, flags := range map[string]int{"synced": os.O_SYNC, "unsynced": 0} {
+		f, err := os.OpenFile(filepath.Join(root, name), os.O_CREATE|os.O_WRONLY|flags, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.Write(synced)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, crashed := pool.(*zfsPool), filepath.Join(t.TempDir(), "crashed")
+	if _, err := block.Command(t.Context(), "cp", "--sparse=always", p.device.File, crashed); err != nil {
+		t.Fatal(err)
+	}
+	// A host knows a pool by its number: the original goes first.
+	if err := pool.Close(); err != nil {
+		t.Fatal(err)
+	}
+	device, err := block.Loop(t.Context(), crashed, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := device.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	again := filepath.Join(t.TempDir(), "again")
+	if _, err := block.Command(t.Context(), "zpool", "import", "-f", "-d", device.Path, "-o", "cachefile=none", "-R", again, p.name); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := destroyZpool(t.Context(), p.name); err != nil {
+			t.Error(err)
+		}
+	}()
+	got, err := os.ReadFile(filepath.Join(again, root, "synced"))
+	if err != nil || !bytes.Equal(got, synced) {
+		t.Errorf("what was synced: %d bytes, %v", len(got), err)
+	}
+}
+
+// TestOpenZFSYanked: who waits for the device does not wait for ever, and the
+// pool says what happened.
+func TestOpenZFSYanked(t *testing.T) {
+	needOpenZFS(t)
+	pool, err := ZFS{}.Open(t.Context(), t.TempDir(), Options{Size: 128 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pool.(*zfsPool)
+	if err := pool.Import(t.Context(), twoLayers()); err != nil {
+		t.Fatal(err)
+	}
+	root, err := pool.Clone(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.device.Grow(4096); err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile(filepath.Join(root, "new"), make([]byte, 4<<20), 0o600)
+	block.Sync(root) // whatever these answer, they do
+	if _, err := pool.Usage(t.Context()); !errors.Is(err, unix.EIO) || !strings.Contains(err.Error(), p.name) {
+		t.Errorf("Usage: %v", err)
+	}
+	if _, err := pool.Clone(t.Context(), "b"); !errors.Is(err, unix.EIO) {
+		t.Errorf("Clone: %v", err)
+	}
+	if err := pool.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if left := leftOfZFS(t, p.roots, p.name); len(left) > 0 {
+		t.Errorf("left %q", left)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -179,6 +180,50 @@ func TestZFSFuseUnmountsWhatIsClosed(t *testing.T) {
 	}
 	if err := use(zfsClone(t, p, "b")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A mount in a namespace that does not hear of ours keeps a clone busy, and
+// nobody else.
+func TestZFSFuseMountedElsewhere(t *testing.T) {
+	p := zfsFusePool(t)
+	root := zfsClone(t, p, "a")
+	elsewhere := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", "echo && exec cat")
+	stdin, err := elsewhere.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := elsewhere.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := elsewhere.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdout.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := use(root); err != nil {
+		t.Error(err)
+	}
+	if err := p.Remove(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
+	if err := use(zfsClone(t, p, "b")); err != nil {
+		t.Error(err)
+	}
+	if len(p.removed) != 1 {
+		t.Errorf("to be removed: %q", p.removed)
+	}
+	stdin.Close()
+	if err := elsewhere.Wait(); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.Usage(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if len(p.removed) != 0 {
+		t.Errorf("not removed: %q", p.removed)
 	}
 }
 

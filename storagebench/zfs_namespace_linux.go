@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -26,10 +27,13 @@ type zfsNamespace struct {
 }
 
 func newZFSNamespace(dir string) (_ *zfsNamespace, err error) {
-	n := &zfsNamespace{dir: dir, tree: -1, calls: make(chan func())}
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return nil, err
+	}
+	n := &zfsNamespace{dir: dir, calls: make(chan func())}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -82,8 +86,8 @@ func (n *zfsNamespace) do(f func()) {
 }
 
 // needed are the mounts, where there are such, that zfs-fuse and its tools need
-// of the host's. A copy of any other would keep a file system in use that
-// somebody unmounts meanwhile.
+// of the host's, beside those that the directory is in. A copy of any other
+// would keep a file system in use that somebody unmounts meanwhile.
 var needed = []string{"/", "/usr", "/etc", "/var", "/var/lib", "/run", "/run/lock", "/dev", "/proc"}
 
 // own are the directories that are not the host's: of the socket, the lock and
@@ -103,7 +107,7 @@ func (n *zfsNamespace) enter() error {
 		return err
 	}
 	for _, m := range slices.Backward(mounts) {
-		if !slices.Contains(needed, m.Mountpoint) {
+		if !slices.Contains(needed, m.Mountpoint) && !strings.HasPrefix(n.dir, m.Mountpoint+"/") {
 			unix.Unmount(m.Mountpoint, unix.MNT_DETACH) // gone with one above it
 		}
 	}
@@ -118,13 +122,16 @@ func (n *zfsNamespace) enter() error {
 	if err := unix.Mount("", n.dir, "", unix.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("share %s: %w", n.dir, err)
 	}
-	if n.tree, err = unix.OpenTree(unix.AT_FDCWD, n.dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC); err != nil {
-		return fmt.Errorf("open_tree %s: %w", n.dir, err)
-	}
 	if n.connections, err = fuseConnections(); err != nil {
 		return err
 	}
-	return withoutSync()
+	if err := withoutSync(); err != nil {
+		return err
+	}
+	if n.tree, err = unix.OpenTree(unix.AT_FDCWD, n.dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC); err != nil {
+		return fmt.Errorf("open_tree %s: %w", n.dir, err)
+	}
+	return nil
 }
 
 // fuseConnections gives a fusectl that is mounted nowhere (fuse.rst).
@@ -149,11 +156,20 @@ func fuseConnections() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "fusectl"), nil
 }
 
+func (n *zfsNamespace) connection(minor int) string {
+	return fmt.Sprintf("/proc/self/fd/%d/%d", n.connections.Fd(), minor)
+}
+
+// connected tells whether the file system is mounted anywhere.
+func (n *zfsNamespace) connected(minor int) bool {
+	_, err := os.Stat(n.connection(minor))
+	return err == nil
+}
+
 // unanswered is how many requests to a FUSE file system wait for an answer:
 // fuse.rst. A connection that is gone waits for none.
-func (n *zfsNamespace) unanswered(connection int) int {
-	file := fmt.Sprintf("/proc/self/fd/%d/%d/waiting", n.connections.Fd(), connection)
-	text, _ := os.ReadFile(file)
+func (n *zfsNamespace) unanswered(minor int) int {
+	text, _ := os.ReadFile(n.connection(minor) + "/waiting")
 	waiting, _ := strconv.Atoi(strings.TrimSpace(string(text)))
 	return waiting
 }

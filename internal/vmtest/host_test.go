@@ -43,6 +43,29 @@ func TestFindKernel(t *testing.T) {
 	}
 }
 
+// TestRelocate has headers include what was unpacked, and not what is installed.
+func TestRelocate(t *testing.T) {
+	root := t.TempDir()
+	makefile := filepath.Join(root, "Makefile")
+	if err := os.WriteFile(makefile, []byte("include /usr/src/linux-headers-6.1.0-50-common/Makefile\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	common, err := relocate(makefile, root)
+	if want := root + "/usr/src/linux-headers-6.1.0-50-common"; err != nil || common != want {
+		t.Errorf("got %q, %v, want %q", common, err, want)
+	}
+	got, err := os.ReadFile(makefile)
+	if want := "include " + common + "/Makefile\n"; err != nil || string(got) != want {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+	if err := os.WriteFile(makefile, []byte("all:\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := relocate(makefile, root); err == nil {
+		t.Error("a makefile that includes nothing was no error")
+	}
+}
+
 func TestParseLdd(t *testing.T) {
 	got := parseLdd(`	linux-vdso.so.1 (0x00007ffd4b5f2000)
 	libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f5f8a400000)

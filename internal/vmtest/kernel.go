@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Kernel is a kernel that can be booted, with its modules.
@@ -120,10 +121,13 @@ func download(ctx context.Context, tmp, release, flavour string) error {
 	return a.extract(ctx, "root", depends[0])
 }
 
-// output runs a program in dir; its error ends with what the program said.
+// output runs a program in dir; its error ends with what the program said. With
+// the context ends all that it has started, as make does compilers.
 func output(ctx context.Context, dir, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

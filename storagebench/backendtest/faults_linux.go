@@ -23,7 +23,7 @@ func smallest(b storagebench.Backend) int64 {
 	case "loop-xfs":
 		return 640 << 20
 	case "zfs":
-		return 96 << 20
+		return 64 << 20
 	}
 	return 320 << 20
 }

@@ -179,7 +179,7 @@ func (e *exercise) write() error {
 	content := []byte(n.content)
 	content = append(content[:at], append(data, content[min(len(content), at+len(data)):]...)...)
 	n.content = string(content)
-	return writeAt(e.file(name), string(data), int64(at))
+	return e.overwrite(name, n, string(data), at)
 }
 
 // forge writes without a trace in size and times.
@@ -194,7 +194,7 @@ func (e *exercise) forge() error {
 	content[at] ^= 0x55
 	n.content = string(content)
 	var st unix.Stat_t
-	return first(unix.Lstat(e.file(name), &st), writeAt(e.file(name), string(content[at:at+1]), int64(at)),
+	return first(unix.Lstat(e.file(name), &st), e.overwrite(name, n, string(content[at:at+1]), at),
 		unix.UtimesNanoAt(unix.AT_FDCWD, e.file(name), []unix.Timespec{st.Atim, st.Mtim}, unix.AT_SYMLINK_NOFOLLOW))
 }
 
@@ -205,7 +205,17 @@ func (e *exercise) rewrite() error {
 		return err
 	}
 	e.say("rewrite %q", name)
-	return writeAt(e.file(name), n.content, 0)
+	return e.overwrite(name, n, n.content, 0)
+}
+
+// overwrite keeps a file's mode: write(2) leaves open whether it takes the
+// set-user-ID bit away when root writes, and zfs-fuse does.
+func (e *exercise) overwrite(name string, n *node, content string, at int) error {
+	err := writeAt(e.file(name), content, int64(at))
+	if err == nil && n.mode&(unix.S_ISUID|unix.S_ISGID) != 0 {
+		err = unix.Chmod(e.file(name), n.mode&0o7777)
+	}
+	return err
 }
 
 func (e *exercise) truncate() error {
