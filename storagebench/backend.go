@@ -28,6 +28,9 @@ type Info struct {
 	// SharesCache says that clones that read the same file of the image keep
 	// it in memory once.
 	SharesCache bool
+	// NeverCold says why, where it does, files of the image cannot be taken out of
+	// memory through a clone.
+	NeverCold string
 	// Forgets says that a crash of the host may lose clones whole: they are in
 	// memory, or never synced.
 	Forgets bool

@@ -28,6 +28,7 @@ func (FuseOverlayfs) Info() Info {
 		// copyup of fuse-overlayfs (seen in 1.10) opens what is no directory and
 		// no link, and reads it: EIO, and an empty file in its place.
 		NoSpecialFiles: true,
+		NeverCold:      "what lies below a FUSE file system stays in memory",
 	}
 }
 

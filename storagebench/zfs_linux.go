@@ -31,11 +31,12 @@ func (ZFS) Info() Info {
 		unsteady = "zfs-fuse forgets to answer some mounts, and all that come after"
 	}
 	return Info{
-		Unsteady: unsteady,
-		Name:     "zfs",
-		Kind:     Snapshot,
-		Help:     "a clone is a clone of a ZFS snapshot: records are shared until they are written to (OpenZFS, or zfs-fuse)",
-		Copies:   Extent,
+		Unsteady:  unsteady,
+		Name:      "zfs",
+		Kind:      Snapshot,
+		Help:      "a clone is a clone of a ZFS snapshot: records are shared until they are written to (OpenZFS, or zfs-fuse)",
+		Copies:    Extent,
+		NeverCold: "the ARC keeps records, whatever a program advises",
 		// The ARC keeps a record once; the page cache, which mmap needs and
 		// FUSE puts before it, keeps it for each clone.
 		SharesCache: false,

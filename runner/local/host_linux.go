@@ -196,6 +196,9 @@ func (e *Executor) lacks(ctx context.Context) []runner.Lack {
 			lack(b.Info().Unsteady, "to try it all the same: --set factors.storage=["+storage+"]", profiles.Exclusion{Storage: []string{storage}})
 			continue
 		}
+		if ok && b.Info().NeverCold != "" {
+			lack(storage+": "+b.Info().NeverCold, "use cache warm", profiles.Exclusion{Storage: []string{storage}, Cache: []string{"cold"}, Workload: workloadsOnStorage()})
+		}
 		for _, d := range e.dirs {
 			if err := e.pools.probe(ctx, d, storage); err != nil {
 				reason, fix := err.Error(), ""

@@ -16,32 +16,50 @@ import (
 )
 
 // roomy is as much as a trial of the built-in profiles may write: a work
-// directory that has less has to be made room in first. Of a small disk it is an
-// eighth.
+// directory that has less has to be made room in first. Of a small disk it is a
+// quarter.
 const roomy = 8 << 30
 
 // makeRoom takes away pools that were not asked for longest until there is room
-// in the work directory for another: a profile may have more of them than fit on
+// in the work directory for a trial: a profile may have more of them than fit on
 // its disk, and what other programs have there is not to be filled up.
 func (p *pools) makeRoom(d *workDir) error {
 	for {
-		var st unix.Statfs_t
-		if err := unix.Statfs(d.base, &st); err != nil {
-			return fmt.Errorf("room in %s: %w", d.base, err)
-		}
-		if int64(st.Bavail)*st.Bsize >= min(roomy, int64(st.Blocks)*st.Bsize/8) {
-			return nil
-		}
-		closed, err := p.closeOldest(func(key poolKey, made *pool) bool { return key.dir == d.path && made.slice == nil })
-		if err != nil || !closed {
+		free, size, err := d.room()
+		if err != nil || free >= min(roomy, size/4) {
 			return err
+		}
+		if !p.closeOldest(func(key poolKey, made *pool) bool { return key.dir == d.path && made.slice == nil }) {
+			return nil
 		}
 	}
 }
 
+// room is that of the disk that a work directory is on, in bytes.
+func (d *workDir) room() (free, size int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(d.base, &st); err != nil {
+		return 0, 0, fmt.Errorf("room in %s: %w", d.base, err)
+	}
+	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
+}
+
+// explain says that the disk is full, where it is: a pool on a sparse file gets
+// but an I/O error then.
+func (d *workDir) explain(err error) error {
+	if free, _, statErr := d.room(); err == nil || statErr != nil || free > 64<<20 {
+		return err
+	}
+	return fmt.Errorf("%w (the disk of %s is full: choose another --dir)", err, filepath.Dir(d.base))
+}
+
 // closeOldest takes away the pool, of those that will do, that was not asked
 // for longest; it is built anew when it is again.
-func (p *pools) closeOldest(will func(poolKey, *pool) bool) (closed bool, err error) {
+//
+// One that does not go at once is no failure of the trial that wants its room:
+// others on the host hold its mount for a moment, with every mount namespace that
+// they make.
+func (p *pools) closeOldest(will func(poolKey, *pool) bool) (closed bool) {
 	var oldest poolKey
 	for key, made := range p.open {
 		if made.Pool != nil && will(key, made) && (p.open[oldest] == nil || made.used < p.open[oldest].used) {
@@ -50,10 +68,13 @@ func (p *pools) closeOldest(will func(poolKey, *pool) bool) (closed bool, err er
 	}
 	made := p.open[oldest]
 	if made == nil {
-		return false, nil
+		return false
 	}
 	delete(p.open, oldest)
-	return true, made.close()
+	if made.close() != nil {
+		p.stuck = append(p.stuck, made)
+	}
+	return true
 }
 
 // isBackend reports whether a storage is built as a pool for containers too:
@@ -73,6 +94,7 @@ type pools struct {
 	user    userImage // where the profile names one
 	device  *userDevice
 	open    map[poolKey]*pool
+	stuck   []*pool // which did not go when room was to be made
 }
 
 // poolKey tells pools apart.
@@ -145,9 +167,6 @@ func (p *pools) get(ctx context.Context, d *workDir, storage, name string, find 
 	key := poolKey{d.path, storage, name}
 	made := p.open[key]
 	if made == nil {
-		if err := p.makeRoom(d); err != nil {
-			return nil, err
-		}
 		made = p.build(ctx, d, storage, p.profile.Size)
 		if made.err == nil {
 			made.err = made.take(ctx, find)
@@ -205,27 +224,36 @@ func (p *pool) take(ctx context.Context, find func() (storagebench.Image, error)
 	return nil
 }
 
-// close takes the pool away, with its directory.
+// close takes the pool away, with its directory. What it could not take away it
+// tries to when it is called again.
 func (p *pool) close() error {
-	var errs []error
 	if p.Pool != nil {
-		errs = append(errs, p.Pool.Close())
+		if err := p.Pool.Close(); err != nil {
+			return err
+		}
+		p.Pool = nil
 	}
 	if p.slice != nil {
-		errs = append(errs, p.slice.giveBack())
+		if err := p.slice.giveBack(); err != nil {
+			return err
+		}
+		p.slice = nil
 	}
-	p.Pool, p.slice = nil, nil
-	return errors.Join(append(errs, os.Remove(p.dir))...)
+	return os.Remove(p.dir)
 }
 
 func (p *pools) close() error {
 	var errs []error
+	for _, made := range p.stuck {
+		errs = append(errs, made.close())
+	}
 	for _, made := range p.open {
 		if made.Pool != nil {
 			errs = append(errs, made.close())
 		}
 	}
 	clear(p.open)
+	p.stuck = nil
 	if p.device != nil {
 		errs = append(errs, p.device.claim.Close())
 		p.device = nil

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"plimsoll/profiles"
 	"plimsoll/runner"
 	"plimsoll/storagebench"
+	"plimsoll/storagebench/block"
 )
 
 // TestBackendsAreThoseOfTheProfile: two lists of one thing, since profiles are
@@ -118,7 +120,8 @@ workloads: {provision: {params: `+smallImage+`}}
 			t.Fatalf("%s: %v, %+v", storage, err, o.Failure) // the image of the profile is synthetic
 		}
 	}
-	e.profile.Pools.Image = "dir:/nonexistent"
+	e.profile.Pools.Image = "dir:/was/there/at/first"
+	e.pools.user.Layers = []storagebench.Layer{{Open: func() (io.ReadCloser, error) { return os.Open("/nonexistent") }}}
 	o, err := e.Run(t.Context(), runner.Trial{Key: runner.Key{Workload: "provision", Runtime: "bare", Storage: "vfs", Dir: e.dirs[0].level}})
 	if err != nil || o.Failure == nil || !strings.Contains(o.Failure.Error, "/nonexistent") {
 		t.Errorf("%v, %+v", err, o.Failure)
@@ -129,5 +132,50 @@ workloads: {provision: {params: `+smallImage+`}}
 	}
 	if len(below) == 0 {
 		t.Error("the pools that could be built are gone too")
+	}
+}
+
+// TestPoolsMakeRoom has more pools than the work directory's disk can hold.
+func TestPoolsMakeRoom(t *testing.T) {
+	need(t, "root", os.Getuid() == 0)
+	disk, err := block.NewGround(t.Context(), workDirOf(t), block.Ext4, 640<<20, "")
+	need(t, "loop", err == nil)
+	t.Cleanup(func() {
+		if err := disk.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p := profile(t, `
+rounds: 1
+factors: {workload: [provision], runtime: [bare], storage: [vfs]}
+pools: {size: 512MiB}
+workloads: {provision: {params: {layers: [1], files: [50], size: [60MiB, 61MiB, 62MiB, 63MiB, 64MiB, 65MiB]}}}
+`)
+	p.Factors.Dir = []string{disk.Dir}
+	e := open(t, p)
+	if n := len(runAll(t, e)); n != 12 { // with the controls
+		t.Errorf("%d cells ran", n)
+	}
+	if n := len(e.pools.open); n == 0 || n > 5 {
+		t.Errorf("%d pools are open still: %v", n, e.pools.open)
+	}
+}
+
+// TestNeverCold skips what could not start from cold, instead of failing.
+func TestNeverCold(t *testing.T) {
+	e := open(t, profile(t, `
+rounds: 1
+factors: {workload: [large_change], runtime: [bare], storage: [fuse-overlayfs, vfs], cache: [warm, cold]}
+pools: {size: 640MiB}
+workloads: {large_change: {params: {file: [8MiB]}}}
+`))
+	need(t, "root", os.Getuid() == 0)
+	ran := map[string]bool{}
+	for key := range runAll(t, e) {
+		ran[key.Storage+" "+key.Cache] = true
+	}
+	need(t, "fuse-overlayfs", ran["fuse-overlayfs warm"])
+	if ran["fuse-overlayfs cold"] || !ran["vfs cold"] {
+		t.Errorf("ran: %v", ran)
 	}
 }
