@@ -54,7 +54,7 @@ func TestMeasureOnStorage(t *testing.T) {
 	}
 	for _, b := range profiles.Backends {
 		t.Run(b.Name, func(t *testing.T) {
-			ratios := againstFio(t, b.Name, ioScale{16 << 20, 300 * time.Millisecond, 7})
+			ratios := againstFio(t, b.Name, ioScale{16 << 20, 200 * time.Millisecond, 7})
 			for _, p := range ioPatterns {
 				median := middle(ratios[p.part])
 				if median < 0.9 || median > 1.1 {

@@ -119,7 +119,20 @@ func (p *pools) probe(ctx context.Context, d *workDir, storage string) error {
 	if !ok {
 		return nil // host and bind
 	}
-	return backend.Probe(ctx, d.base)
+	if !p.placed(backend.Info()) {
+		return backend.Probe(ctx, d.base)
+	}
+	// Probe tries the backend on a file of its own; here it is to stand on the
+	// user's file system.
+	dir, err := os.MkdirTemp(d.base, "probe-")
+	if err != nil {
+		return err
+	}
+	pool, err := backend.Open(ctx, dir, storagebench.Options{Size: p.profile.Size, Place: true})
+	if err == nil {
+		err = pool.Close()
+	}
+	return errors.Join(err, os.Remove(dir))
 }
 
 // levels says what the names of storages stand for.
@@ -131,7 +144,7 @@ func (p *pools) levels(storages []string) map[string]map[string]string {
 			continue
 		}
 		info := backend.Info()
-		level := map[string]string{"kind": string(info.Kind), "root": info.Help, "copies": string(info.Copies), "ground": p.ground(info.Kind)}
+		level := map[string]string{"kind": string(info.Kind), "root": info.Help, "copies": string(info.Copies), "ground": p.ground(info)}
 		if info.Forgets {
 			level["forgets"] = "clones, when the host crashes"
 		}
@@ -141,9 +154,9 @@ func (p *pools) levels(storages []string) map[string]map[string]string {
 }
 
 // ground says where the pools stand.
-func (p *pools) ground(kind storagebench.Kind) string {
+func (p *pools) ground(info storagebench.Info) string {
 	switch {
-	case p.placed(kind):
+	case p.placed(info):
 		return "the work directory"
 	case p.profile.Device != "":
 		return fmt.Sprintf("%s of %s", profiles.FormatBytes(p.profile.Size), p.profile.Device)
@@ -151,10 +164,8 @@ func (p *pools) ground(kind storagebench.Kind) string {
 	return fmt.Sprintf("a sparse file of %s in the work directory", profiles.FormatBytes(p.profile.Size))
 }
 
-// placed reports whether pools of a kind use the work directory as it is.
-func (p *pools) placed(kind storagebench.Kind) bool {
-	return p.profile.Place && (kind == storagebench.Union || kind == storagebench.Copy)
-}
+// placed reports whether pools of a backend use the work directory as it is.
+func (p *pools) placed(info storagebench.Info) bool { return p.profile.Place && info.Places }
 
 // containers gives the pool that holds the containers' image.
 func (p *pools) containers(ctx context.Context, d *workDir, storage string) (storagebench.Pool, error) {
@@ -186,19 +197,19 @@ func (p *pools) build(ctx context.Context, d *workDir, storage string, size int6
 	p.made++
 	name := fmt.Sprintf("%s%s-%d", dirPrefix, p.run, p.made)
 	made := &pool{dir: filepath.Join(d.base, fmt.Sprintf("pool-%d", p.made))}
-	o := storagebench.Options{
-		Size: size, Place: p.profile.Place, Name: name,
-		Record: func(r storagebench.Resource) error { return p.ledger.add(r.Kind, r.Name) },
-	}
 	backend, ok := storagebench.Find(storage)
 	if !ok {
 		made.err = fmt.Errorf("storage %q: unknown", storage)
 		return made
 	}
+	o := storagebench.Options{
+		Size: size, Place: p.placed(backend.Info()), Name: name,
+		Record: func(r storagebench.Resource) error { return p.ledger.add(r.Kind, r.Name) },
+	}
 	if made.err = os.Mkdir(made.dir, 0o755); made.err != nil {
 		return made
 	}
-	if p.device != nil && !p.placed(backend.Info().Kind) {
+	if p.device != nil && !p.placed(backend.Info()) {
 		made.slice, made.err = p.slice(ctx, size)
 		if made.err != nil {
 			made.err = errors.Join(made.err, os.Remove(made.dir))

@@ -179,3 +179,56 @@ workloads: {large_change: {params: {file: [8MiB]}}}
 		t.Errorf("ran: %v", ran)
 	}
 }
+
+// TestPlace has storages stand on the user's own file system: what that cannot
+// do is skipped, with its reason.
+func TestPlace(t *testing.T) {
+	need(t, "root", os.Getuid() == 0)
+	for _, fs := range []struct {
+		block.FileSystem
+		reflinks bool
+	}{
+		{block.Ext4, false},
+		{block.FileSystem{Type: "xfs", Make: []string{"-q", "-f", "-m", "reflink=1"}, Late: true}, true},
+		{block.FileSystem{Type: "btrfs", Make: []string{"-q", "-f"}, Late: true}, true},
+	} {
+		t.Run(fs.Type, func(t *testing.T) {
+			_, err := block.Find("mkfs." + fs.Type)
+			need(t, fs.Type, err == nil)
+			disk, err := block.NewGround(t.Context(), workDirOf(t), fs.FileSystem, 2<<30, "")
+			need(t, "loop", err == nil)
+			t.Cleanup(func() {
+				if err := disk.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			p := profile(t, `
+rounds: 1
+factors: {workload: [provision, small_change, quirks, startup], runtime: [isolate], storage: [overlay-volatile, xfs-reflink, btrfs, loop-ext4, vfs]}
+pools: {place: true, size: 640MiB}
+workloads:
+  provision: {params: `+smallImage+`}
+  small_change: {params: `+strings.Replace(smallImage, "}", ", changes: [10]}", 1)+`}
+  quirks: {params: {fill: [false]}}
+`)
+			p.Factors.Dir = []string{disk.Dir}
+			e := open(t, p)
+			ran := map[string]int{}
+			for key := range runAll(t, e) {
+				ran[key.Storage]++
+			}
+			for _, storage := range p.Factors.Storage {
+				if want := storage != "xfs-reflink" || fs.reflinks; (ran[storage] > 0) != want {
+					t.Errorf("%s ran %d cells on %s, want some: %v", storage, ran[storage], fs.Type, want)
+				}
+			}
+			ground := e.Levels()["storage"]
+			if of := ground["vfs"]["ground"]; of != "the work directory" {
+				t.Errorf("vfs stands on %s", of)
+			}
+			if of := ground["btrfs"]["ground"]; of == "the work directory" {
+				t.Errorf("btrfs stands on %s", of)
+			}
+		})
+	}
+}
