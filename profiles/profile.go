@@ -88,8 +88,9 @@ type Pools struct {
 	// unless Overwrite is set: then that is lost.
 	Device    string `json:"device,omitempty"`
 	Overwrite bool   `json:"overwrite,omitempty"`
-	// Place puts union and copy storages into the work directory as it is,
-	// instead of a file system of their own on a sparse file.
+	// Place puts storages that stand on files and directories (unions, copies,
+	// reflinks, loop devices) into the work directory as it is, instead of a file
+	// system of their own on a sparse file.
 	Place bool `json:"place,omitempty"`
 }
 

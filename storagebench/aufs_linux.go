@@ -20,7 +20,7 @@ type AUFS struct{}
 
 func (AUFS) Info() Info {
 	return Info{
-		Name: "aufs", Kind: Union, Copies: File, SharesCache: true,
+		Name: "aufs", Kind: Union, Copies: File, SharesCache: true, Places: true,
 		Help: "directories of layers below one of the clone's own, by a patch to Linux; a file is copied up whole by its first change",
 	}
 }

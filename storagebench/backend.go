@@ -32,6 +32,12 @@ type Info struct {
 	// SharesCache says that clones that read the same file of the image keep
 	// it in memory once.
 	SharesCache bool
+	// Places says that the backend stands on files and directories of a file
+	// system, and can do so on the user's: Options.Place.
+	Places bool
+	// NeverCold says why, where it does, files of the image cannot be taken out of
+	// memory through a clone.
+	NeverCold string
 	// Forgets says that a crash of the host may lose clones whole: they are in
 	// memory, or never synced.
 	Forgets bool
@@ -104,7 +110,7 @@ type Options struct {
 	// before (block.NewClaim).
 	Device string
 
-	// Place says that a union or copy backend uses the pool's directory as it
+	// Place says that a backend that can (Info.Places) uses the pool's directory as it
 	// is, instead of a file system of its own on a sparse file: what the user
 	// wants to know is how that directory does, and its device's counters
 	// count what others do too.

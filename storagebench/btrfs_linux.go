@@ -43,7 +43,7 @@ func (b Btrfs) Probe(ctx context.Context, dir string) error {
 }
 
 func (b Btrfs) Open(ctx context.Context, dir string, o Options) (Pool, error) {
-	o.Place = false // the directory may be on anything
+	o.Place = false // see Info.Places
 	g, err := o.ground(ctx, dir, btrfsOnOneDevice)
 	if err != nil {
 		return nil, missing("btrfs", err)

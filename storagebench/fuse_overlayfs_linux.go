@@ -23,7 +23,7 @@ type FuseOverlayfs struct{}
 
 func (FuseOverlayfs) Info() Info {
 	return Info{
-		Name: "fuse-overlayfs", Kind: Union, Copies: File,
+		Name: "fuse-overlayfs", Kind: Union, Copies: File, Places: true,
 		Help: "overlay by a process for each clone (FUSE): what is read is in memory once for each, and once below",
 		// copyup of fuse-overlayfs (seen in 1.10) opens what is no directory and
 		// no link, and reads it: EIO, and an empty file in its place.
@@ -38,6 +38,7 @@ func (FuseOverlayfs) Info() Info {
 		// l1/r (opaque), l1/r/new, l1/r/d, l0/r/d/old, l0/u, l0/w
 		//	touch r/new; rmdir u; mv w v; ls r/d   # old, as a rule
 		Resurfaces: true,
+		NeverCold:  "what lies below a FUSE file system stays in memory",
 	}
 }
 

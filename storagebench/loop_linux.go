@@ -46,6 +46,7 @@ func (b Loop) Info() Info {
 		Kind:   Block,
 		Help:   "a clone is a file with an " + b.fs.Type + " image on a loop device; a reflink of the image's file where possible, else a copy",
 		Copies: Extent,
+		Places: true,
 	}
 }
 

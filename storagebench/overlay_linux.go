@@ -37,7 +37,7 @@ var (
 
 func (b overlay) Info() Info {
 	return Info{
-		Name: b.name, Kind: Union, Help: b.help,
+		Name: b.name, Kind: Union, Help: b.help, Places: true,
 		Copies: File, SharesCache: true, Forgets: b.volatile || b.memory,
 	}
 }

@@ -19,7 +19,7 @@ type VFS struct{}
 
 func (VFS) Info() Info {
 	return Info{
-		Name: "vfs", Kind: Copy, Copies: None,
+		Name: "vfs", Kind: Copy, Copies: None, Places: true,
 		Help: "a copy of all files for each clone; nothing is shared",
 	}
 }

@@ -22,6 +22,7 @@ func (XFSReflink) Info() Info {
 		Kind:   Snapshot,
 		Help:   "a clone has inodes of its own for all files, which share extents with the image's on xfs until they are written to",
 		Copies: Extent,
+		Places: true,
 	}
 }
 

@@ -27,11 +27,12 @@ type ZFS struct{}
 
 func (ZFS) Info() Info {
 	return Info{
-		Name:    "zfs",
-		Version: zfsVersion(),
-		Kind:    Snapshot,
-		Help:    "a clone is a clone of a ZFS snapshot: records are shared until they are written to (OpenZFS, or zfs-fuse)",
-		Copies:  Extent,
+		Name:      "zfs",
+		Version:   zfsVersion(),
+		Kind:      Snapshot,
+		Help:      "a clone is a clone of a ZFS snapshot: records are shared until they are written to (OpenZFS, or zfs-fuse)",
+		Copies:    Extent,
+		NeverCold: "the ARC keeps records, whatever a program advises",
 		// The ARC keeps a record once; the page cache, which mmap needs and
 		// FUSE puts before it, keeps it for each clone.
 		SharesCache: false,

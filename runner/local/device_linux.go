@@ -54,11 +54,7 @@ func (p *pools) slice(ctx context.Context, size int64) (*slice, error) {
 	d := p.device
 	number := d.free()
 	for number < 0 {
-		closed, err := p.closeOldest(func(_ poolKey, made *pool) bool { return made.slice != nil })
-		if err != nil {
-			return nil, err
-		}
-		if !closed {
+		if !p.closeOldest(func(_ poolKey, made *pool) bool { return made.slice != nil }) {
 			return nil, fmt.Errorf("pools.device: all of its %d slices are in use", len(d.taken))
 		}
 		number = d.free()

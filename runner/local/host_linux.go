@@ -191,6 +191,9 @@ func (e *Executor) lacks(ctx context.Context) []runner.Lack {
 		list = append(list, e.pools.user.lacks(e.profile)...)
 	}
 	for _, storage := range e.profile.Factors.Storage {
+		if b, ok := storagebench.Find(storage); ok && b.Info().NeverCold != "" {
+			lack(storage+": "+b.Info().NeverCold, "use cache warm", profiles.Exclusion{Storage: []string{storage}, Cache: []string{"cold"}, Workload: workloadsOnStorage()})
+		}
 		for _, d := range e.dirs {
 			if err := e.pools.probe(ctx, d, storage); err != nil {
 				reason, fix := err.Error(), ""

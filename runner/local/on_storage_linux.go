@@ -17,12 +17,13 @@ import (
 // onStorage carries out a workload on storage: the harness itself works on
 // clones, without a container.
 func (t *trial) onStorage(ctx context.Context) error {
-	target := operation.Target{Shared: t.executor.profile.Pools.Place}
+	var target operation.Target
 	backend, ok := storagebench.Find(t.key.Storage)
 	if !ok {
 		return fmt.Errorf("storage %q makes no clones", t.key.Storage)
 	}
 	target.Info = backend.Info()
+	target.Shared = t.executor.pools.placed(target.Info)
 	var made []operation.Measurement
 	var err error
 	name, find := t.image()

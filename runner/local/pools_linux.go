@@ -30,6 +30,7 @@ type pools struct {
 	user    userImage // where the profile names one
 	device  *userDevice
 	open    map[poolKey]*pool
+	stuck   []*pool // which did not go when room was to be made
 }
 
 // poolKey tells pools apart.
@@ -54,7 +55,20 @@ func (p *pools) probe(ctx context.Context, d *workDir, storage string) error {
 	if !ok {
 		return nil // host and bind
 	}
-	return d.explain(backend.Probe(ctx, d.base))
+	if !p.placed(backend.Info()) {
+		return d.explain(backend.Probe(ctx, d.base))
+	}
+	// Probe tries the backend on a file of its own; here it is to stand on the
+	// user's file system.
+	dir, err := os.MkdirTemp(d.base, "probe-")
+	if err != nil {
+		return err
+	}
+	pool, err := backend.Open(ctx, dir, storagebench.Options{Size: p.profile.Size, Place: true})
+	if err == nil {
+		err = pool.Close()
+	}
+	return errors.Join(err, os.Remove(dir))
 }
 
 // levels says what the names of storages stand for.
@@ -66,7 +80,7 @@ func (p *pools) levels(storages []string) map[string]map[string]string {
 			continue
 		}
 		info := backend.Info()
-		level := map[string]string{"kind": string(info.Kind), "root": info.Help, "copies": string(info.Copies), "ground": p.ground(info.Kind)}
+		level := map[string]string{"kind": string(info.Kind), "root": info.Help, "copies": string(info.Copies), "ground": p.ground(info)}
 		if info.Version != "" {
 			level["version"] = info.Version
 		}
@@ -79,9 +93,9 @@ func (p *pools) levels(storages []string) map[string]map[string]string {
 }
 
 // ground says where the pools stand.
-func (p *pools) ground(kind storagebench.Kind) string {
+func (p *pools) ground(info storagebench.Info) string {
 	switch {
-	case p.placed(kind):
+	case p.placed(info):
 		return "the work directory"
 	case p.profile.Device != "":
 		return fmt.Sprintf("%s of %s", profiles.FormatBytes(p.profile.Size), p.profile.Device)
@@ -89,10 +103,8 @@ func (p *pools) ground(kind storagebench.Kind) string {
 	return fmt.Sprintf("a sparse file of %s in the work directory", profiles.FormatBytes(p.profile.Size))
 }
 
-// placed reports whether pools of a kind use the work directory as it is.
-func (p *pools) placed(kind storagebench.Kind) bool {
-	return p.profile.Place && (kind == storagebench.Union || kind == storagebench.Copy)
-}
+// placed reports whether pools of a backend use the work directory as it is.
+func (p *pools) placed(info storagebench.Info) bool { return p.profile.Place && info.Places }
 
 // containers gives the pool that holds the containers' image.
 func (p *pools) containers(ctx context.Context, d *workDir, storage string) (storagebench.Pool, error) {
@@ -105,9 +117,6 @@ func (p *pools) get(ctx context.Context, d *workDir, storage, name string, find 
 	key := poolKey{d.path, storage, name}
 	made := p.open[key]
 	if made == nil {
-		if err := p.makeRoom(d); err != nil {
-			return nil, err
-		}
 		made = p.build(ctx, d, storage, p.profile.Size)
 		if made.err == nil {
 			made.err = made.take(ctx, d, find)
@@ -127,19 +136,19 @@ func (p *pools) build(ctx context.Context, d *workDir, storage string, size int6
 	p.made++
 	name := fmt.Sprintf("%s%s-%d", dirPrefix, p.run, p.made)
 	made := &pool{dir: filepath.Join(d.base, fmt.Sprintf("pool-%d", p.made))}
-	o := storagebench.Options{
-		Size: size, Place: p.profile.Place, Name: name,
-		Record: func(r storagebench.Resource) error { return p.ledger.add(r.Kind, r.Name) },
-	}
 	backend, ok := storagebench.Find(storage)
 	if !ok {
 		made.err = fmt.Errorf("storage %q: unknown", storage)
 		return made
 	}
+	o := storagebench.Options{
+		Size: size, Place: p.placed(backend.Info()), Name: name,
+		Record: func(r storagebench.Resource) error { return p.ledger.add(r.Kind, r.Name) },
+	}
 	if made.err = os.Mkdir(made.dir, 0o755); made.err != nil {
 		return made
 	}
-	if p.device != nil && !p.placed(backend.Info().Kind) {
+	if p.device != nil && !p.placed(backend.Info()) {
 		made.slice, made.err = p.slice(ctx, size)
 		if made.err != nil {
 			made.err = errors.Join(made.err, os.Remove(made.dir))
@@ -165,27 +174,36 @@ func (p *pool) take(ctx context.Context, d *workDir, find func() (storagebench.I
 	return nil
 }
 
-// close takes the pool away, with its directory.
+// close takes the pool away, with its directory. What it could not take away it
+// tries to when it is called again.
 func (p *pool) close() error {
-	var errs []error
 	if p.Pool != nil {
-		errs = append(errs, p.Pool.Close())
+		if err := p.Pool.Close(); err != nil {
+			return err
+		}
+		p.Pool = nil
 	}
 	if p.slice != nil {
-		errs = append(errs, p.slice.giveBack())
+		if err := p.slice.giveBack(); err != nil {
+			return err
+		}
+		p.slice = nil
 	}
-	p.Pool, p.slice = nil, nil
-	return errors.Join(append(errs, os.Remove(p.dir))...)
+	return os.Remove(p.dir)
 }
 
 func (p *pools) close() error {
 	var errs []error
+	for _, made := range p.stuck {
+		errs = append(errs, made.close())
+	}
 	for _, made := range p.open {
 		if made.Pool != nil {
 			errs = append(errs, made.close())
 		}
 	}
 	clear(p.open)
+	p.stuck = nil
 	if p.device != nil {
 		errs = append(errs, p.device.claim.Close())
 		p.device = nil

@@ -16,6 +16,7 @@ import (
 	"plimsoll/profiles"
 	"plimsoll/runner"
 	"plimsoll/storagebench"
+	"plimsoll/storagebench/block"
 )
 
 // TestBackendsAreThoseOfTheProfile: two lists of one thing, since profiles are
@@ -126,8 +127,8 @@ workloads: {provision: {params: `+smallImage+`}}
 			t.Fatalf("%s: %v, %+v", storage, err, o.Failure)
 		}
 	}
-	e.profile.Pools.Image = "gone"
-	e.pools.user.Image = storagebench.Image{Layers: []storagebench.Layer{{Open: func() (io.ReadCloser, error) { return os.Open("/nonexistent") }}}}
+	e.profile.Pools.Image = "dir:/was/there/at/first"
+	e.pools.user.Layers = []storagebench.Layer{{Open: func() (io.ReadCloser, error) { return os.Open("/nonexistent") }}}
 	o, err := e.Run(t.Context(), runner.Trial{Key: runner.Key{Workload: "provision", Runtime: "bare", Storage: "vfs", Dir: e.dirs[0].level}})
 	if err != nil || o.Failure == nil || !strings.Contains(o.Failure.Error, "/nonexistent") {
 		t.Errorf("%v, %+v", err, o.Failure)
@@ -195,5 +196,103 @@ pools: {size: 640MiB}
 	}
 	if f := provision("overlay", "1MiB", 1); f != nil {
 		t.Errorf("%+v", f)
+	}
+}
+
+// TestPoolsMakeRoom has more pools than the work directory's disk can hold.
+func TestPoolsMakeRoom(t *testing.T) {
+	need(t, "root", os.Getuid() == 0)
+	disk, err := block.NewGround(t.Context(), workDirOf(t), block.Ext4, 640<<20, "")
+	need(t, "loop", err == nil)
+	t.Cleanup(func() {
+		if err := disk.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p := profile(t, `
+rounds: 1
+factors: {workload: [provision], runtime: [bare], storage: [vfs]}
+pools: {size: 512MiB}
+workloads: {provision: {params: {layers: [1], files: [50], size: [60MiB, 61MiB, 62MiB, 63MiB, 64MiB, 65MiB]}}}
+`)
+	p.Factors.Dir = []string{disk.Dir}
+	e := open(t, p)
+	if n := len(runAll(t, e)); n != 12 { // with the controls
+		t.Errorf("%d cells ran", n)
+	}
+	if n := len(e.pools.open); n == 0 || n > 5 {
+		t.Errorf("%d pools are open still: %v", n, e.pools.open)
+	}
+}
+
+// TestNeverCold skips what could not start from cold, instead of failing.
+func TestNeverCold(t *testing.T) {
+	e := open(t, profile(t, `
+rounds: 1
+factors: {workload: [large_change], runtime: [bare], storage: [fuse-overlayfs, vfs], cache: [warm, cold]}
+pools: {size: 640MiB}
+workloads: {large_change: {params: {file: [8MiB]}}}
+`))
+	need(t, "root", os.Getuid() == 0)
+	ran := map[string]bool{}
+	for key := range runAll(t, e) {
+		ran[key.Storage+" "+key.Cache] = true
+	}
+	need(t, "fuse-overlayfs", ran["fuse-overlayfs warm"])
+	if ran["fuse-overlayfs cold"] || !ran["vfs cold"] {
+		t.Errorf("ran: %v", ran)
+	}
+}
+
+// TestPlace has storages stand on the user's own file system: what that cannot
+// do is skipped, with its reason.
+func TestPlace(t *testing.T) {
+	need(t, "root", os.Getuid() == 0)
+	for _, fs := range []struct {
+		block.FileSystem
+		reflinks bool
+	}{
+		{block.Ext4, false},
+		{block.FileSystem{Type: "xfs", Make: []string{"-q", "-f", "-m", "reflink=1"}, Late: true}, true},
+		{block.FileSystem{Type: "btrfs", Make: []string{"-q", "-f"}, Late: true}, true},
+	} {
+		t.Run(fs.Type, func(t *testing.T) {
+			_, err := block.Find("mkfs." + fs.Type)
+			need(t, fs.Type, err == nil)
+			disk, err := block.NewGround(t.Context(), workDirOf(t), fs.FileSystem, 2<<30, "")
+			need(t, "loop", err == nil)
+			t.Cleanup(func() {
+				if err := disk.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			p := profile(t, `
+rounds: 1
+factors: {workload: [provision, small_change, quirks, startup], runtime: [isolate], storage: [overlay-volatile, xfs-reflink, btrfs, loop-ext4, vfs]}
+pools: {place: true, size: 640MiB}
+workloads:
+  provision: {params: `+smallImage+`}
+  small_change: {params: `+strings.Replace(smallImage, "}", ", changes: [10]}", 1)+`}
+  quirks: {params: {fill: [false]}}
+`)
+			p.Factors.Dir = []string{disk.Dir}
+			e := open(t, p)
+			ran := map[string]int{}
+			for key := range runAll(t, e) {
+				ran[key.Storage]++
+			}
+			for _, storage := range p.Factors.Storage {
+				if want := storage != "xfs-reflink" || fs.reflinks; (ran[storage] > 0) != want {
+					t.Errorf("%s ran %d cells on %s, want some: %v", storage, ran[storage], fs.Type, want)
+				}
+			}
+			ground := e.Levels()["storage"]
+			if of := ground["vfs"]["ground"]; of != "the work directory" {
+				t.Errorf("vfs stands on %s", of)
+			}
+			if of := ground["btrfs"]["ground"]; of == "the work directory" {
+				t.Errorf("btrfs stands on %s", of)
+			}
+		})
 	}
 }

@@ -118,6 +118,9 @@ func (t *trial) run(ctx context.Context) (err error) {
 			return stage("cache", err)
 		}
 	}
+	if err := e.pools.makeRoom(t.dir); err != nil {
+		return stage("work directory", err)
+	}
 	t.base = filepath.Join(t.dir.base, "trial-"+strconv.Itoa(t.serial))
 	if err := os.Mkdir(t.base, 0o755); err != nil {
 		return stage("work directory", err)
@@ -126,7 +129,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 	// failure of the trial itself comes first.
 	defer func() { err = errors.Join(err, stage("remove", t.remove(ctx))) }()
 	if t.key.OnStorage() {
-		return stage(t.key.Workload, t.onStorage(ctx))
+		return stage(t.key.Workload, t.dir.explain(t.onStorage(ctx)))
 	}
 	switch t.key.Workload {
 	case "startup":
