@@ -45,8 +45,11 @@ type Info struct {
 	// but not change or rename them: the backend cannot copy them up.
 	NoSpecialFiles bool
 	// Resurfaces says that what is hidden of the image, by a layer or by a clone,
-	// may be seen again after directories were renamed.
+	// may be seen again after something was renamed.
 	Resurfaces bool
+	// LinksPart says that a file with several names may show through one of them
+	// what it held before it was changed through another, made in the clone too.
+	LinksPart bool
 }
 
 // Unit is how much is copied by the first change of a file.

@@ -154,7 +154,7 @@ func overlayError(s stack, err error) error {
 		return nil
 	case err == unix.ENODEV:
 		return fmt.Errorf("mount overlay: the kernel has none (modprobe overlay, or CONFIG_OVERLAY_FS): %w", err)
-	case err == unix.EINVAL && len(s.lower) > 500: // OVL_MAX_STACK
+	case (err == unix.EINVAL || err == unix.ENOMEM) && len(s.lower) > 500: // OVL_MAX_STACK; ENOMEM on Linux 5.10
 		return fmt.Errorf("mount overlay on %s: %d layers, and overlayfs takes 500: %w", s.target, len(s.lower), err)
 	}
 	return fmt.Errorf("mount overlay on %s, %d layers: %w (see dmesg)", s.target, len(s.lower), err)

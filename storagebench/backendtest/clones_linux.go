@@ -105,6 +105,40 @@ func testInUse(t *testing.T, b storagebench.Backend) {
 	f.Close()
 	p.holds("a clone by the name of one that was removed in use", p.clone("a"), want, true)
 
+	// One who has a directory open goes on making files in it.
+	busy, err := os.Open(filepath.Join(p.clone("busy"), "tree"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := make(chan int, 1)
+	removed := make(chan struct{})
+	go func() {
+		n := 0
+		for ; ; n++ {
+			fd, err := unix.Openat(int(busy.Fd()), fmt.Sprint("busy", n), unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+			if err == nil {
+				unix.Close(fd)
+			}
+			select {
+			case <-removed:
+				busy.Close()
+				made <- n
+				return
+			default:
+			}
+			if err != nil {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}()
+	time.Sleep(50 * time.Millisecond)
+	p.remove("busy")
+	close(removed)
+	if n := <-made; n == 0 {
+		t.Error("no file was made while the clone was removed")
+	}
+	p.holds("a clone by the name of one that was busy", p.clone("busy"), want, true)
+
 	f = use(p.clone("b"))
 	time.AfterFunc(100*time.Millisecond, func() { f.Close() })
 	if err := p.Close(); err != nil {

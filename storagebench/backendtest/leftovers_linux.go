@@ -83,7 +83,10 @@ func takeAway(dir string) {
 		unix.Unmount(m, unix.MNT_DETACH)
 	}
 	for device, file := range loops() {
-		if f, err := os.Open(device); err == nil && below(dir, file) {
+		if !below(dir, file) {
+			continue
+		}
+		if f, err := os.Open(device); err == nil {
 			unix.IoctlSetInt(int(f.Fd()), unix.LOOP_CLR_FD, 0)
 			f.Close()
 		}

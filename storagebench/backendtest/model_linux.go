@@ -62,7 +62,7 @@ func randomSet(p *pool, base *node, set int) (listed int) {
 		tree: base.clone(map[*node]*node{}),
 		rand: rand.New(rand.NewPCG(uint64(set), 0)),
 	}
-	e.fixed = linkedNodes(e.tree)
+	e.fixed, e.parts = linkedNodes(e.tree), p.info.LinksPart
 	if p.info.NoSpecialFiles {
 		e.stuck = specialNodes(e.tree)
 	}

@@ -23,6 +23,7 @@ type exercise struct {
 	rand  *rand.Rand
 	log   []string
 
+	parts bool // Info.LinksPart
 	// origin is where what the image has was at first; nil unless Info.Resurfaces.
 	origin map[*node]string
 }
@@ -344,6 +345,9 @@ func (e *exercise) link() error {
 	}
 	e.say("link %q to %q", to, from)
 	e.tree.put(to, n)
+	if e.parts {
+		e.fixed[n] = true
+	}
 	return os.Link(e.file(from), e.file(to))
 }
 

@@ -15,6 +15,7 @@ import (
 var nameQuirks = []Quirk{
 	{"rename_directory", "rename moves a directory of the image", "programs that do not expect EXDEV fail; mv copies", tryRenameDirectory},
 	{"recreate", "what is removed and made again is new and empty", "removed files come back", recreate},
+	{"rename_away", "what was renamed onto a file of the image and away again leaves nothing", "removed files come back, and their directory cannot be removed", renameAway},
 	{"d_type", "reading a directory tells the types of its entries", "find and package managers ask for each file, or miss some", dType},
 	{"user_xattr", "a file of the image takes attributes of users", "metadata of desktops, Samba and package tools is lost", userXattr},
 	{"trusted_xattr", "a file of the image takes attributes of the administrator", "container engines and GlusterFS do not work inside", trustedXattr},
@@ -67,6 +68,21 @@ func recreate(_ context.Context, s scene) error {
 		err = fmt.Errorf("a directory that was made again has %s in it", entries[0].Name())
 	}
 	return err
+}
+
+func renameAway(_ context.Context, s scene) error {
+	if err := os.WriteFile(s.path("new"), nil, 0o600); err != nil {
+		return err
+	}
+	if err := errors.Join(unix.Rename(s.path("new"), s.file()), unix.Rename(s.file(), s.path("away"))); err != nil {
+		return fmt.Errorf("rename: %w", err)
+	}
+	if _, err := os.Lstat(s.file()); err == nil {
+		return errors.New("the file of the image is there again")
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func dType(_ context.Context, s scene) error {

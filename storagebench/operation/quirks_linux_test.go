@@ -70,5 +70,8 @@ func TestQuirksAreFound(t *testing.T) {
 		if kind := b.Info().Kind; len(departs) > 0 && kind != storagebench.Union && name != "zfs" {
 			t.Errorf("%v", departs)
 		}
+		if b.Info().Resurfaces != slices.Contains(departs, "rename_away") {
+			t.Errorf("resurfaces: %v, and departs in %v", b.Info().Resurfaces, departs)
+		}
 	})
 }
