@@ -122,7 +122,7 @@ func (z *zfsFuse) command(ctx context.Context, tool string, args ...string) (out
 // So a mount goes when it is in use no more (MNT_EXPIRE, umount(2)), and all
 // was heard from those who used it until then. MNT_EXPIRE unmounts what nobody
 // came near since it was asked before.
-func (z *zfsFuse) unmount(ctx context.Context, root string) error {
+func (z *zfsFuse) unmount(root string) error {
 	z.one.Lock()
 	defer z.one.Unlock()
 	root = filepath.Join(z.namespace.dir, filepath.Base(root)) // as mountinfo has it
@@ -132,7 +132,7 @@ func (z *zfsFuse) unmount(ctx context.Context, root string) error {
 	}
 	connection := mounts[0].Minor
 	sessions := z.sessions()
-	err = z.wait(ctx, "answer what it was asked in "+root, func() (bool, error) {
+	err = z.wait("answer what it was asked in "+root, func() (bool, error) {
 		if z.namespace.unanswered(connection) > 0 {
 			return false, nil
 		}
@@ -151,14 +151,14 @@ func (z *zfsFuse) unmount(ctx context.Context, root string) error {
 	if z.namespace.connected(connection) {
 		return nil // another namespace has it mounted still, and keeps it busy
 	}
-	return z.wait(ctx, "notice that "+root+" is unmounted", func() (bool, error) {
+	return z.wait("notice that "+root+" is unmounted", func() (bool, error) {
 		return z.sessions() < sessions, nil
 	})
 }
 
 // wait waits for something that zfs-fuse is to do, and kills it if it does not:
 // those who wait for it are deaf to any other way.
-func (z *zfsFuse) wait(ctx context.Context, what string, done func() (bool, error)) error {
+func (z *zfsFuse) wait(what string, done func() (bool, error)) error {
 	for end := time.Now().Add(z.patience); ; time.Sleep(100 * time.Microsecond) {
 		if ok, err := done(); ok || err != nil {
 			return err
@@ -166,9 +166,9 @@ func (z *zfsFuse) wait(ctx context.Context, what string, done func() (bool, erro
 		if z.hasEnded() {
 			return errors.New("zfs-fuse ended")
 		}
-		if time.Now().After(end) || ctx.Err() != nil {
+		if time.Now().After(end) {
 			z.daemon.Process.Kill()
-			return errors.Join(fmt.Errorf("zfs-fuse did not %s, and was killed", what), ctx.Err())
+			return fmt.Errorf("zfs-fuse did not %s in %v, and was killed", what, z.patience)
 		}
 	}
 }

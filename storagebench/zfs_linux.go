@@ -251,7 +251,7 @@ func (p *zfsPool) Remove(ctx context.Context, id string) error {
 // destroy waits a moment for a dataset that is busy. One that is not there is no
 // error.
 func (p *zfsPool) destroy(ctx context.Context, name string) error {
-	if err := p.unmount(ctx, p.root(name)); err != nil {
+	if err := p.unmount(p.root(name)); err != nil {
 		return err
 	}
 	err := whileBusy(ctx, 500*time.Millisecond, func() error {
@@ -267,9 +267,9 @@ func (p *zfsPool) destroy(ctx context.Context, name string) error {
 	return nil
 }
 
-func (p *zfsPool) unmount(ctx context.Context, root string) error {
+func (p *zfsPool) unmount(root string) error {
 	if p.fuse != nil {
-		return p.fuse.unmount(ctx, root)
+		return p.fuse.unmount(root)
 	}
 	if err := unix.Unmount(root, 0); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("unmount %s: %w", root, err)
