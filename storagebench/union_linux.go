@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -226,14 +227,13 @@ func (p *union) Close() error {
 
 // removeInUse removes a directory in which somebody may still make files, who
 // opened a directory in it before it was unmounted. He has none to make them
-// in once they are gone, so a few rounds are enough.
+// in once they are gone; on one processor that takes some rounds.
 func removeInUse(dir string) (err error) {
-	for range 10 {
-		if err = os.RemoveAll(dir); !errors.Is(err, unix.ENOTEMPTY) {
+	for end := time.Now().Add(10 * time.Second); ; {
+		if err = os.RemoveAll(dir); !errors.Is(err, unix.ENOTEMPTY) || time.Now().After(end) {
 			return err
 		}
 	}
-	return err
 }
 
 // detach unmounts a directory at once, in use or not. It is no error where
