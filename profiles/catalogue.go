@@ -58,8 +58,8 @@ type WorkloadType struct {
 func imageParams(more ...Param) []Param {
 	return append([]Param{
 		{Name: "layers", Image: true, Kind: Integer, Default: "8", Min: 1, Max: 500, Help: "layers of the synthetic image"},
-		{Name: "files", Image: true, Kind: Integer, Default: "1000", Min: 1, Max: 10_000_000, Help: "files in it"},
-		{Name: "size", Image: true, Kind: Bytes, Default: "32MiB", Min: 1 << 20, Max: 1 << 40, Help: "bytes in its files together"},
+		{Name: "files", Image: true, Kind: Integer, Default: "500", Min: 1, Max: 10_000_000, Help: "files in it"},
+		{Name: "size", Image: true, Kind: Bytes, Default: "16MiB", Min: 1 << 20, Max: 1 << 40, Help: "bytes in its files together"},
 	}, more...)
 }
 

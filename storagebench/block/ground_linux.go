@@ -132,41 +132,47 @@ type Usage struct {
 
 // Usage writes back what is dirty, and counts. What a file system of our own
 // would write in its own time is written then, and counts for nobody.
-func (g *Ground) Usage() (Usage, error) {
-	u := Usage{Counters: Counters{Read: -1, Written: -1}}
-	used, free, err := g.settled()
-	if err != nil {
+func (g *Ground) Usage() (u Usage, err error) {
+	u.Counters = Counters{Read: -1, Written: -1}
+	if g.Device == nil {
+		if u.Used, u.Free, err = g.settled(); err != nil {
+			return u, err
+		}
+		if c, err := countersOf(g.number); err == nil {
+			u.Counters = c
+		}
+	} else if err := g.count(&u); err != nil {
 		return u, err
 	}
-	u.Used, u.Free = used-g.empty, free
-	if g.Device != nil {
-		return u, g.count(&u.Counters, used)
-	}
-	if c, err := countersOf(g.number); err == nil {
-		u.Counters = c
-	}
+	u.Used -= g.empty
 	return u, nil
 }
 
 // count reads the device's counters, and then brings the file system to rest
 // and its file down to what is in use.
-func (g *Ground) count(c *Counters, used int64) error {
+func (g *Ground) count(u *Usage) error {
+	if err := Sync(g.Dir); err != nil {
+		return err
+	}
 	now, err := g.Device.Counters()
 	if err != nil {
 		return err
 	}
-	*c = Counters{Read: now.Read - g.apart.Read, Written: now.Written - g.apart.Written}
-	wasteful, err := g.Device.wasteful(used)
+	u.Counters = Counters{Read: now.Read - g.apart.Read, Written: now.Written - g.apart.Written}
+	if g.late {
+		if err := rest(g.Dir); err != nil {
+			return err
+		}
+	}
+	if u.Used, u.Free, err = inUse(g.Dir); err != nil {
+		return err
+	}
+	wasteful, err := g.Device.wasteful(u.Used)
 	if err != nil || !g.late && !wasteful {
 		return err
 	}
 	if wasteful {
 		if err := trim(g.Dir); err != nil {
-			return err
-		}
-	}
-	if g.late {
-		if err := rest(g.Dir); err != nil {
 			return err
 		}
 	}
@@ -179,7 +185,8 @@ func (g *Ground) count(c *Counters, used int64) error {
 // rest has a file system write what its log holds to where it belongs. After a
 // sync xfs does that up to 30 s later (xfssyncd_centisecs in
 // Documentation/admin-guide/xfs.rst), in the middle of what is measured next;
-// nothing but freezing has it do so at once (xfs_log_quiesce).
+// nothing but freezing has it do so at once (xfs_log_quiesce). Before that it
+// gives back what was removed (xfs_inodegc_stop).
 func rest(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -213,24 +220,28 @@ const (
 	fiThaw   = 0xc0045878
 )
 
-// settled waits, where space comes back late, until what is used stays the
-// same for a moment. Others may write to a place for ever.
+// settled waits until what is used of a place stays the same for a moment: its
+// file system may give back space late. Others may write to it for ever.
 func (g *Ground) settled() (used, free int64, err error) {
 	used = -1
 	for end := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if err := Sync(g.Dir); err != nil {
 			return 0, 0, err
 		}
-		var st unix.Statfs_t
-		if err := unix.Statfs(g.Dir, &st); err != nil {
-			return 0, 0, fmt.Errorf("statfs %s: %w", g.Dir, err)
-		}
 		before := used
-		used, free = int64(st.Blocks-st.Bfree)*st.Bsize, int64(st.Bavail)*st.Bsize
-		if !g.late || used == before || time.Now().After(end) {
-			return used, free, nil
+		used, free, err = inUse(g.Dir)
+		if err != nil || used == before || time.Now().After(end) {
+			return used, free, err
 		}
 	}
+}
+
+func inUse(dir string) (used, free int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, 0, fmt.Errorf("statfs %s: %w", dir, err)
+	}
+	return int64(st.Blocks-st.Bfree) * st.Bsize, int64(st.Bavail) * st.Bsize, nil
 }
 
 // Sync writes back what is dirty in the file system that dir is on.
