@@ -102,7 +102,7 @@ func TestEmptyJournals(t *testing.T) {
 	}{
 		{"nothing at all", &runner.Journal{}, []string{"holds no samples", "unfinished"}},
 		{"one round", single.end("complete"), []string{"too few", "--rounds 6"}},
-		{"no baseline", alone.end("complete"), []string{"no ratio", "no bare process to compare with", "Nothing could be compared"}},
+		{"no baseline", alone.end("complete"), []string{"no ratio", "nothing to compare with", "Nothing could be compared"}},
 		{"only failures", failing.end("complete"), []string{"measured: 1 trial failed", "clone3: EPERM"}},
 		{"only skips", skipping.end("complete"), []string{"measured: 1 cell skipped", "install it"}},
 		{"odd values", odd.end("complete"), []string{"furlong", "left out"}},

@@ -17,6 +17,7 @@ type Storage struct {
 	Claims    []Claim    `json:"claims"`
 	Drawbacks []Drawback `json:"drawbacks"`
 	Uses      []Use      `json:"uses,omitempty"`
+	Image     string     `json:"image,omitempty"` // what was provisioned, changed and diffed
 }
 
 // Claim is a row of the table: what is claimed, kind by kind, and what each
@@ -86,7 +87,7 @@ func newStorage(run Run) *Storage {
 	if !slices.ContainsFunc(run.Workloads, Workload.onStorage) {
 		return nil
 	}
-	s := &Storage{}
+	s := &Storage{Image: imageText(run)}
 	for _, c := range claims {
 		s.Claims = append(s.Claims, c.judge(run))
 	}
@@ -103,6 +104,19 @@ func newStorage(run Run) *Storage {
 
 // kinds are the table's columns.
 var kinds = []string{"union", "snapshot", "block"}
+
+// imageText says what image the table is about: that of the row for
+// provisioning.
+func imageText(run Run) string {
+	for name, of := range run.Levels["image"] { // the user's, of which there is one
+		return fmt.Sprintf("The image is %s: %s files, %s bytes, in %s layers", printable(name), of["files"], of["bytes"], of["layers"])
+	}
+	plain, ok := run.metric(figure{"provision", "provision"}).plainest(profiles.PlainCopy)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("The image is a synthetic one: %s files, %s, in %s layers", plain.Key.Param("files"), plain.Key.Param("size"), plain.Key.Param("layers"))
+}
 
 // judge holds a claim against the run's figures.
 func (c claim) judge(run Run) Claim {

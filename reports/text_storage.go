@@ -27,6 +27,9 @@ func (t *textWriter) storage(run Run) {
 			t.wrapped("  ", "    ", d.Kind+": "+d.Found+".")
 		}
 	}
+	if s.Image != "" {
+		t.wrapped("  ", "    ", s.Image+".")
+	}
 	t.section("the figures behind the words, and their ratio to a plain copy's (" + profiles.PlainCopy + ")")
 	var rows []table.Row
 	for _, c := range s.Claims {
@@ -53,27 +56,23 @@ func (t *textWriter) storage(run Run) {
 	}
 }
 
-// claims writes three lines for each row: what is said, what was found, and
-// whether that is the same.
+// claims writes three lines for each row: whether what is said was found, what
+// is said, and what was found.
 func (t *textWriter) claims(s *Storage) {
-	header, kinds := table.Row{""}, len(s.Drawbacks)
-	said, verdict := table.Row{"drawbacks"}, table.Row{""}
+	header, verdict, said := table.Row{""}, table.Row{"drawbacks"}, table.Row{"  said"}
 	for _, d := range s.Drawbacks {
-		header, said, verdict = append(header, t.dim(d.Kind)), append(said, "said: "+d.Claimed), append(verdict, t.claimVerdict(d.Verdict))
+		header, verdict, said = append(header, t.dim(d.Kind)), append(verdict, t.claimVerdict(d.Verdict)), append(said, d.Claimed)
 	}
-	drawbacks := []table.Row{said, verdict}
+	drawbacks := []table.Row{verdict, said}
 	rows := []table.Row{header}
 	for _, c := range s.Claims {
-		said, here, verdict := table.Row{c.Row}, table.Row{""}, table.Row{""}
+		verdict, said, here := table.Row{c.Row}, table.Row{"  said"}, table.Row{"  here"}
 		for _, k := range c.Kinds {
-			said, here, verdict = append(said, "said: "+k.Claimed), append(here, k.here()), append(verdict, t.claimVerdict(k.Verdict))
+			verdict, said, here = append(verdict, t.claimVerdict(k.Verdict)), append(said, k.Claimed), append(here, k.here())
 		}
-		if rows = append(rows, said); slices.ContainsFunc(c.Kinds, func(k KindClaim) bool { return len(k.Findings) > 0 }) {
-			rows = append(rows, here)
-		}
-		rows = append(rows, verdict)
+		rows = append(rows, verdict, said, here)
 	}
-	t.table(append(rows, drawbacks...), slices.Repeat([]text.Align{text.AlignLeft}, kinds)...)
+	t.table(append(rows, drawbacks...), slices.Repeat([]text.Align{text.AlignLeft}, len(s.Drawbacks))...)
 }
 
 // here lists the words that were earned, in the order of the storages.
@@ -84,10 +83,7 @@ func (k KindClaim) here() string {
 			words = append(words, f.Word)
 		}
 	}
-	if len(words) == 0 {
-		return ""
-	}
-	return "here: " + strings.Join(words, ", ")
+	return strings.Join(words, ", ")
 }
 
 // findings are the storages' lines of a row of the table.
