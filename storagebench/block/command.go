@@ -35,6 +35,7 @@ var packages = map[string]string{
 	"thin_delta":     "thin-provisioning-tools",
 	"thin_dump":      "thin-provisioning-tools",
 	"vgcreate":       "lvm2",
+	"wipefs":         "util-linux",
 	"zfs":            "zfsutils-linux zfs-dkms, or zfs-fuse",
 	"zfs-fuse":       "zfs-fuse",
 	"zpool":          "zfsutils-linux zfs-dkms, or zfs-fuse",
