@@ -42,7 +42,7 @@ VM_PACKAGES ?= $(sort $(dir $(shell find ./isolate ./hostcheck ./runner/local -n
 VM_PROGRAMS = newuidmap,newgidmap,setpriv,dmsetup,lvm,thin_check,mkfs.ext4,mkfs.xfs,mkfs.btrfs,fuse-overlayfs,fusermount3
 VM_THIN ?= -short -run 'TestThin(Pool|RemoveInUse|Yanked|Killed)|TestDMThin/(clones|model)'
 VM_SKIP ?= OnStorage|PoolThatCannotBeBuilt|PoolsOnDevice|DeviceThatIsRefused|UsersImage|TestPlace|NeverCold|PoolsMakeRoom|FullWorkDirectory|AgainstFio
-VM_STORAGE ?= -short -run 'WorkloadsOnStorage|PoolThatCannotBeBuilt|Test(Overlay|FuseOverlayfs|Btrfs|XFSReflink|LoopExt4|VFS)$$/(changes|model)'
+VM_STORAGE ?= -short -run 'WorkloadsOnStorage|PoolThatCannotBeBuilt|Test(Overlay|FuseOverlayfs|Btrfs|XFSReflink|LoopExt4|VFS)$$/changes'
 VM_REQUIRE ?= linux,root
 ifeq ($(RELEASE)-$(CGROUP),bookworm-v2)
 VM_REQUIRE = linux,root,cgroup,timens,userns-overlay,swap,setpriv

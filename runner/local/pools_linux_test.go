@@ -46,7 +46,7 @@ func TestWorkloadsOnStorage(t *testing.T) {
 	}
 	storages := []string{"overlay", "btrfs", "zfs", "xfs-reflink", "loop-ext4", "vfs"}
 	if testing.Short() {
-		storages = []string{"overlay", "btrfs", "xfs-reflink"}
+		storages = []string{"overlay", "xfs-reflink"}
 	}
 	for _, storage := range storages {
 		t.Run(storage, func(t *testing.T) {
