@@ -229,10 +229,14 @@ func unmountBelow(dir string) error {
 	if err != nil {
 		return fmt.Errorf("mounts below %s: %w", dir, err)
 	}
-	for _, m := range slices.Backward(below) {
+	// A kill in the middle of a freeze would keep the device for ever, and whoever
+	// unmounts what stands on a file in it: all are thawed before that.
+	for _, m := range below {
 		if m.FSType == "xfs" {
-			block.Thaw(m.Mountpoint) // or a kill in the middle of a freeze keeps the device for ever
+			block.Thaw(m.Mountpoint)
 		}
+	}
+	for _, m := range slices.Backward(below) {
 		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil && err != unix.EINVAL && err != unix.ENOENT {
 			return fmt.Errorf("unmount %s: %w", m.Mountpoint, err)
 		}

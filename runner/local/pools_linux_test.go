@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -17,6 +18,7 @@ import (
 	"plimsoll/runner"
 	"plimsoll/storagebench"
 	"plimsoll/storagebench/block"
+	"plimsoll/storagebench/image"
 )
 
 // TestBackendsAreThoseOfTheProfile: two lists of one thing, since profiles are
@@ -222,6 +224,51 @@ workloads: {provision: {params: {layers: [1], files: [50], size: [60MiB, 61MiB, 
 	}
 	if n := len(e.pools.open); n == 0 || n > 5 {
 		t.Errorf("%d pools are open still: %v", n, e.pools.open)
+	}
+}
+
+// TestCleanThaws: a run that is killed in the middle of a freeze leaves a file
+// system frozen below another, whose unmount writes to it.
+func TestCleanThaws(t *testing.T) {
+	need(t, "root", os.Getuid() == 0)
+	dir := filepath.Join(workDirOf(t), dirPrefix+"thaw")
+	pool := filepath.Join(dir, "pool")
+	if err := os.MkdirAll(pool, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p, err := storagebench.LoopXFS.Open(t.Context(), pool, storagebench.Options{Size: 640 << 20})
+	need(t, "loop-xfs", err == nil)
+	defer p.Close()
+	if err := p.Import(t.Context(), image.Synthetic(image.Spec{Layers: 1, Files: 10, Size: 1 << 20})); err != nil {
+		t.Fatal(err)
+	}
+	root, err := p.Clone(t.Context(), "clone")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(root, "dirty"), make([]byte, 1<<20), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ground, err := os.Open(filepath.Join(pool, "ground"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const fiFreeze, fiThaw = 0xc0045877, 0xc0045878
+	if err := unix.IoctlSetInt(int(ground.Fd()), fiFreeze, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer ground.Close()
+	done := make(chan error, 1)
+	go func() { done <- unmountBelow(dir) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("unmounting waits for the file system that is frozen")
+		unix.IoctlSetInt(int(ground.Fd()), fiThaw, 0)
+		<-done
 	}
 }
 

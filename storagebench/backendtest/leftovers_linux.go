@@ -77,9 +77,10 @@ func loops() map[string]string {
 // and files.
 func takeAway(dir string) {
 	mounts := mountsBelow(dir)
-	slices.Reverse(mounts)
 	for _, m := range mounts {
 		block.Thaw(m)
+	}
+	for _, m := range slices.Backward(mounts) {
 		unix.Unmount(m, unix.MNT_DETACH)
 	}
 	for device, file := range loops() {
