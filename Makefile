@@ -28,11 +28,11 @@ test: tools
 # delegates is tested in machines whose process 1 is this host's systemd, the
 # controllers that only v1 has in one that mounts them, thin pools in one that
 # has the modules; VM_THIN="-run Thin" tests all of those, ten minutes long. crun
-# has a machine, for it refuses hybrid cgroups, as this host may have. Storages have
-# one, with the least that tells whether they work on that kernel; the rest takes
-# half an hour there, and is make test's: VM_STORAGE= tests all of it.
+# has a machine, for it refuses hybrid cgroups, as this host may have. test-vm
+# leaves out vm-storage, which tells in some minutes whether storages work on that
+# kernel (VM_STORAGE= tests there all that make test does, in half an hour).
 # OpenZFS has to be compiled, which takes twenty minutes of a processor the first
-# time: make vm-zfs tests it, in a machine that test-vm leaves out.
+# time: make vm-zfs tests it, and is left out, too.
 # A table tells what is proven where: a test that every machine skipped is run
 # here, and if it is skipped here too, that is a failure.
 RELEASE ?= bookworm
@@ -48,8 +48,8 @@ ifeq ($(RELEASE)-$(CGROUP),bookworm-v2)
 VM_REQUIRE = linux,root,cgroup,timens,userns-overlay,swap,setpriv
 endif
 VM_RUN = $(GO) run ./internal/vmtest/cmd/vmtest run -release $(RELEASE) -timeout 5m -kill-after 10m
-VM_MACHINES = plain storage thin v1 systemd crun
-.PHONY: $(VM_MACHINES:%=vm-%) vm-zfs
+VM_MACHINES = plain thin v1 systemd crun
+.PHONY: $(VM_MACHINES:%=vm-%) vm-storage vm-zfs
 test-vm:
 	@$(MAKE) --no-print-directory tools TOOLS="qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.ext4:e2fsprogs xz:xz-utils newuidmap:uidmap \
 		dmsetup:dmsetup lvm:lvm2 thin_check:thin-provisioning-tools mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs fuse-overlayfs:fuse-overlayfs \
@@ -57,8 +57,8 @@ test-vm:
 	@mkdir -p $(VM_OUT)
 	@$(MAKE) --no-print-directory -k -O -j$(shell nproc) $(VM_MACHINES:%=vm-%); machines=$$?; \
 	PLIMSOLL_REQUIRE= $(GO) run ./internal/vmtest/cmd/vmtest skips -in $(VM_OUT) -here host.json \
-		plain/root.json plain/user.json systemd/root.json systemd/user.json v1/root.json thin/root.json storage/root.json crun/root.json \
-		$(if $(wildcard $(VM_OUT)/zfs/root.json),zfs/root.json) && exit $$machines
+		plain/root.json plain/user.json systemd/root.json systemd/user.json v1/root.json thin/root.json crun/root.json \
+		$(foreach m,storage zfs,$(if $(wildcard $(VM_OUT)/$(m)/root.json),$(m)/root.json)) && exit $$machines
 # Root's and the user's machine keep two processors busy; more beside them would
 # test patience.
 $(filter-out vm-plain,$(VM_MACHINES:%=vm-%)): | vm-plain
