@@ -201,16 +201,23 @@ pools: {size: 640MiB}
 	}
 }
 
-// TestPoolsMakeRoom has more pools than the work directory's disk can hold.
-func TestPoolsMakeRoom(t *testing.T) {
-	need(t, "root", os.Getuid() == 0)
-	disk, err := block.NewGround(t.Context(), workDirOf(t), block.Ext4, 640<<20, "")
+// newDisk is a file system of its own, for the test.
+func newDisk(t *testing.T, fs block.FileSystem, size int64) *block.Ground {
+	t.Helper()
+	disk, err := block.NewGround(t.Context(), workDirOf(t), fs, size, "")
 	need(t, "loop", err == nil)
 	t.Cleanup(func() {
 		if err := disk.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	return disk
+}
+
+// TestPoolsMakeRoom has more pools than the work directory's disk can hold.
+func TestPoolsMakeRoom(t *testing.T) {
+	need(t, "root", os.Getuid() == 0)
+	disk := newDisk(t, block.Ext4, 640<<20)
 	p := profile(t, `
 rounds: 1
 factors: {workload: [provision], runtime: [bare], storage: [vfs]}
@@ -306,13 +313,7 @@ func TestPlace(t *testing.T) {
 		t.Run(fs.Type, func(t *testing.T) {
 			_, err := block.Find("mkfs." + fs.Type)
 			need(t, fs.Type, err == nil)
-			disk, err := block.NewGround(t.Context(), workDirOf(t), fs.FileSystem, 2<<30, "")
-			need(t, "loop", err == nil)
-			t.Cleanup(func() {
-				if err := disk.Close(); err != nil {
-					t.Error(err)
-				}
-			})
+			disk := newDisk(t, fs.FileSystem, 2<<30)
 			p := profile(t, `
 rounds: 1
 factors: {workload: [provision, small_change, quirks, startup], runtime: [isolate], storage: [overlay-volatile, xfs-reflink, btrfs, loop-ext4, vfs]}
