@@ -290,18 +290,20 @@ func (d *Drawback) quirks(run Run) {
 	}
 }
 
-// mainline tells how this host has ZFS.
+// mainline tells how this host has ZFS. A cell of it may be skipped where it
+// runs, too.
 func (d *Drawback) mainline(run Run) {
-	for _, s := range run.Skips {
-		if s.Key.Storage == "zfs" {
-			d.Found, d.Verdict = "not on this host: "+s.Reason, agrees
-			return
-		}
-	}
 	if _, ok := run.metric(figure{"provision", "provision"}).plainest("zfs"); ok {
 		d.Found, d.Verdict = "it runs on this host; its module does not come with Linux", agrees
 		if version := run.Levels["storage"]["zfs"]["version"]; version != "" {
 			d.Found = "it runs on this host (" + version + "); what runs it does not come with Linux"
+		}
+		return
+	}
+	for _, s := range run.Skips {
+		if s.Key.Storage == "zfs" {
+			d.Found, d.Verdict = "not on this host: "+s.Reason, agrees
+			return
 		}
 	}
 }

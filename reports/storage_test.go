@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -121,6 +122,26 @@ func TestStorageAlone(t *testing.T) {
 	}
 	if mustNew(t, quick("vm", 7, 6)).Runs[0].Storage != nil {
 		t.Error("a run without workloads on storage has a table of them")
+	}
+}
+
+// TestZFSWithColdCells: that a cell of a storage was skipped does not make the
+// host lack it.
+func TestZFSWithColdCells(t *testing.T) {
+	j := storages(6)
+	var samples []runner.Sample
+	for _, s := range j.Samples {
+		if s.Key.Storage == "btrfs" {
+			s.Key.Storage = "zfs"
+		}
+		samples = append(samples, s)
+	}
+	j.Samples = samples
+	j.Skips[0].Key.Cache = "cold"
+	for _, d := range mustNew(t, j).Runs[0].Storage.Drawbacks {
+		if d.Kind == "snapshot" && !strings.HasPrefix(d.Found, "it runs on this host") {
+			t.Errorf("ZFS: %s", d.Found)
+		}
 	}
 }
 
