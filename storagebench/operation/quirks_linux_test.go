@@ -22,7 +22,7 @@ func try(t *testing.T, name string) (departs []string) {
 	t.Helper()
 	b, _ := storagebench.Find(name)
 	target := open(t, name, fillSize(b.Info()))
-	findings, err := Try(t.Context(), target, QuirksOptions{Fill: true})
+	findings, err := Quirks(t.Context(), target, QuirksOptions{Fill: true})
 	if err != nil {
 		t.Fatal(err)
 	}
