@@ -127,7 +127,8 @@ func failures(records []runner.Failure, mine func(runner.Key) bool) []Failure {
 }
 
 // recorded groups the journal's own warnings by code and text, in order of
-// appearance. One about a trial belongs to that trial's host.
+// appearance. One about a trial belongs to that trial's host. What clones did
+// instead is for who reads the journal: the report says on which, and what follows.
 func recorded(records []runner.Warning, trials []runner.TrialRecord, mine func(runner.Key) bool) []Warning {
 	foreign := map[int]bool{}
 	for _, t := range trials {
@@ -135,7 +136,7 @@ func recorded(records []runner.Warning, trials []runner.TrialRecord, mine func(r
 	}
 	var all []Warning
 	for _, w := range records {
-		if w.Trial != nil && foreign[*w.Trial] {
+		if w.Trial != nil && foreign[*w.Trial] || isQuirk(w.Code) {
 			continue
 		}
 		i := slices.IndexFunc(all, func(g Warning) bool { return g.Code == w.Code && g.Text == w.Text })

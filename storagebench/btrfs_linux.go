@@ -216,6 +216,11 @@ func (p *btrfsPool) Usage(ctx context.Context) (Usage, error) {
 	}
 	used, err := btrfs.Used(p.ground.Dir)
 	u.Used = used - p.empty
+	// statfs(2) says that nothing is free where metadata has no room. The thread
+	// that gives back the block groups of what was removed comes when it is woken.
+	if err == nil && u.Free == 0 {
+		err = btrfs.Sync(p.ground.Dir)
+	}
 	return u, err
 }
 

@@ -306,6 +306,9 @@ func Clean(ctx context.Context, paths []string) error {
 	for _, path := range ours {
 		errs = append(errs, removeTree(ctx, path))
 	}
+	for _, path := range ours {
+		errs = append(errs, removeScope(ctx, filepath.Dir(path), scopeWait))
+	}
 	return errors.Join(errs...)
 }
 

@@ -38,7 +38,9 @@ func (t *trial) onStorage(ctx context.Context) error {
 		})
 	case "quirks": // which may fill the pool up
 		made, err = t.inNewPool(ctx, target, operation.QuirkPoolSize, func(target operation.Target) ([]operation.Measurement, error) {
-			return operation.Quirks(ctx, target, operation.QuirksOptions{Fill: t.key.Param("fill") == "true"})
+			findings, err := operation.Quirks(ctx, target, operation.QuirksOptions{Fill: t.key.Param("fill") == "true"})
+			t.warnings = quirkWarnings(findings)
+			return operation.Measured(findings), err
 		})
 	default:
 		if target.Pool, err = t.executor.pools.get(ctx, t.dir, t.key.Storage, name, find); err == nil {
@@ -50,6 +52,17 @@ func (t *trial) onStorage(ctx context.Context) error {
 		t.samples = append(t.samples, runner.Sample{Instance: instanceOf(made[:i], m.Metric), Metric: m.Metric, Unit: m.Unit, Better: runner.Better(m.Better), Value: m.Value})
 	}
 	return err
+}
+
+// quirkWarnings says in words what clones did instead, which is all that a zero
+// leaves out: the header has what plain directories do, and what users lose.
+func quirkWarnings(findings []operation.Finding) (all []runner.Warning) {
+	for _, f := range findings {
+		if f.Found != "" {
+			all = append(all, runner.Warning{Code: "quirk/" + f.Name, Text: f.Found})
+		}
+	}
+	return all
 }
 
 // inNewPool does something with a pool that is built for it.

@@ -28,7 +28,7 @@ func (e *Executor) Run(ctx context.Context, t runner.Trial) (runner.Outcome, err
 	tr := &trial{executor: e, key: t.Key.WithDefaults(), serial: e.trials, pad: rand.New(rand.NewPCG(uint64(t.ID), 0)).IntN(4096)}
 	before, noiseErr := hostcheck.ReadNoise("/")
 	err := tr.run(ctx)
-	out := runner.Outcome{Samples: tr.samples, Host: map[string]float64{}}
+	out := runner.Outcome{Samples: tr.samples, Warnings: tr.warnings, Host: map[string]float64{}}
 	if after, afterErr := hostcheck.ReadNoise("/"); noiseErr == nil && afterErr == nil {
 		out.Host = after.Since(before)
 	}
@@ -84,6 +84,7 @@ type trial struct {
 	base      string // directory of this trial
 	instances []*instance
 	samples   []runner.Sample
+	warnings  []runner.Warning
 	throttled float64            // seconds, by the CPU quota
 	stalled   map[string]float64 // fractions of its time in which the worst instance waited (PSI)
 	stderr    *os.File           // of all instances: a descriptor for each would bound the fleet

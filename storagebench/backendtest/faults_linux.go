@@ -16,14 +16,17 @@ import (
 )
 
 // smallest is the least that the file system can be made in, and soon full:
-// mkfs.xfs(8) wants 300 MiB, and loop-xfs makes one in half of the pool. ZFS
-// wants 64 MiB.
+// mkfs.btrfs(8) wants 109 MiB and mkfs.xfs(8) 300; loop-xfs makes one in half of
+// the pool. ZFS wants 64 MiB.
 func smallest(b storagebench.Backend) int64 {
-	switch b.Info().Name {
-	case "loop-xfs":
+	info := b.Info()
+	switch {
+	case info.Name == "loop-xfs":
 		return 640 << 20
-	case "zfs":
+	case info.Name == "zfs":
 		return 64 << 20
+	case info.Name == "btrfs", info.Kind == storagebench.Union, info.Kind == storagebench.Copy:
+		return 128 << 20
 	}
 	return 320 << 20
 }

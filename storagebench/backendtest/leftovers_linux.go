@@ -30,9 +30,9 @@ func leftIn(dir string) (left []string) {
 			left = append(left, "descriptor of "+file)
 		}
 	}
-	commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, command := range commands {
-		if text, err := os.ReadFile(command); err == nil && strings.Contains(string(text), dir) {
+	processes, _ := filepath.Glob("/proc/[0-9]*") // and no more: Glob would list each
+	for _, process := range processes {
+		if text, err := os.ReadFile(process + "/cmdline"); err == nil && strings.Contains(string(text), dir) {
 			left = append(left, "process "+strings.ReplaceAll(string(text), "\x00", " "))
 		}
 	}
@@ -63,11 +63,10 @@ func mountsBelow(dir string) (found []string) {
 // loops are the loop devices in use, and their files.
 func loops() map[string]string {
 	found := map[string]string{}
-	files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
-	for _, file := range files {
-		if backing, err := os.ReadFile(file); err == nil {
-			device := "/dev/" + strings.Split(file, "/")[3]
-			found[device] = strings.TrimSuffix(strings.TrimSpace(string(backing)), " (deleted)")
+	devices, _ := filepath.Glob("/sys/block/loop*")
+	for _, device := range devices {
+		if backing, err := os.ReadFile(device + "/loop/backing_file"); err == nil {
+			found["/dev/"+filepath.Base(device)] = strings.TrimSuffix(strings.TrimSpace(string(backing)), " (deleted)")
 		}
 	}
 	return found

@@ -66,13 +66,17 @@ func evict(path string) error {
 	return err
 }
 
-// readAll reads a file to its end.
-func readAll(path string, buffer []byte) error {
+// readAll reads a file to its end, with advice to the kernel, as FADV_RANDOM for
+// no readahead.
+func readAll(path string, advice int, buffer []byte) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}
 	defer unix.Close(fd)
+	if err := unix.Fadvise(fd, 0, 0, advice); err != nil {
+		return fmt.Errorf("read %s: fadvise: %w", path, err)
+	}
 	for {
 		n, err := unix.Read(fd, buffer)
 		if err != nil {

@@ -192,7 +192,12 @@ func metadataCopies(info storagebench.Info) storagebench.Unit {
 	return info.Copies
 }
 
-// prepare brings files into the state in which they are to be changed.
+// prepare brings files into the state in which they are to be changed. Those
+// that are to be in memory are read as by a program that seeks in them, page by
+// page, as a write finds or makes them: readahead would make folios of up to
+// 2 MiB, and whether a byte in one dirties all of it (xfs from Linux 5.18 to 6.5;
+// "iomap: Add per-block dirty state tracking to improve performance") is the page
+// cache's affair, with any file and no clone. On 6.1 that wrote 1 MiB for a byte.
 func (t Target) prepare(ctx context.Context, files []file, cold bool) error {
 	// What is dirty cannot be evicted.
 	if _, err := t.Pool.Usage(ctx); err != nil {
@@ -207,7 +212,7 @@ func (t Target) prepare(ctx context.Context, files []file, cold bool) error {
 		if cold {
 			err = evict(f.path)
 		} else {
-			err = readAll(f.path, buffer)
+			err = readAll(f.path, unix.FADV_RANDOM, buffer)
 		}
 		if err != nil {
 			return err
@@ -221,8 +226,7 @@ func (t Target) prepare(ctx context.Context, files []file, cold bool) error {
 const largeEnough = 8 << 20
 
 // copied asserts that a change of files of the image copied what the backend
-// says: File is all of them; anything else less than an eighth of a large one,
-// and what the page cache writes at once.
+// says: File is all of them; anything else less than an eighth of a large one.
 func (t Target) copied(root string, unit storagebench.Unit, files []file, before [][]extent, took usage) error {
 	size := int64(0)
 	for _, f := range files {
@@ -238,11 +242,7 @@ func (t Target) copied(root string, unit storagebench.Unit, files []file, before
 		}
 	}
 	if unit != storagebench.File {
-		folio, err := writtenAtOnce(root)
-		if err != nil {
-			return err
-		}
-		if !t.Shared && len(files) == 1 && size >= largeEnough && max(took.written, took.used) > size/8+folio {
+		if !t.Shared && len(files) == 1 && size >= largeEnough && max(took.written, took.used) > size/8 {
 			return fmt.Errorf("%s says that it copies %s, and %d bytes were written and %d allocated when a byte of a file of %d changed",
 				t.Info.Name, unit, took.written, took.used, size)
 		}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"plimsoll/storagebench"
 )
 
@@ -42,7 +44,7 @@ func PageCache(ctx context.Context, t Target, o PageCacheOptions) (made []Measur
 			mapped bool
 			read   func(file) error
 		}{
-			{"", false, func(f file) error { return readAll(f.path, buffer) }},
+			{"", false, func(f file) error { return readAll(f.path, unix.FADV_NORMAL, buffer) }},
 			{"mapped_", true, func(f file) error { return mapAll(f.path, f.size) }},
 		} {
 			g, err := t.readers(ctx, files, way.read)

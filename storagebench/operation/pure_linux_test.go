@@ -160,13 +160,3 @@ func TestQuirksAreNamedOnce(t *testing.T) {
 		seen[q.Name] = true
 	}
 }
-
-func TestWholeFolios(t *testing.T) {
-	for release, want := range map[string]bool{
-		"5.10.0-32-cloud-amd64": false, "5.18.1": true, "6.1.0-50-amd64": true, "6.5.13": true, "6.6.0": false, "6.18.5+": false, "7.0": false, "?": false,
-	} {
-		if got := wholeFolios(release); got != want {
-			t.Errorf("%s: %v", release, got)
-		}
-	}
-}

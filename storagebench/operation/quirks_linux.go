@@ -36,15 +36,10 @@ type QuirksOptions struct {
 	Fill bool // also those for which the pool is filled up, which takes some seconds
 }
 
-// Quirks imports an image of its own into a pool that is new, and tries what
-// [List] lists.
+// Measured is the findings in figures.
 //
 //	quirk/NAME  1  1 where a clone behaves as a plain directory, 0 where not
-func Quirks(ctx context.Context, t Target, o QuirksOptions) ([]Measurement, error) {
-	findings, err := Try(ctx, t, o)
-	if err != nil {
-		return nil, err
-	}
+func Measured(findings []Finding) []Measurement {
 	made := make([]Measurement, len(findings))
 	for i, f := range findings {
 		made[i] = Measurement{"quirk/" + f.Name, "1", "higher", 0}
@@ -52,11 +47,12 @@ func Quirks(ctx context.Context, t Target, o QuirksOptions) ([]Measurement, erro
 			made[i].Value = 1
 		}
 	}
-	return made, nil
+	return made
 }
 
-// Try is Quirks with what was found in words.
-func Try(ctx context.Context, t Target, o QuirksOptions) (findings []Finding, err error) {
+// Quirks imports an image of its own into a pool that is new, and tries what
+// [List] lists.
+func Quirks(ctx context.Context, t Target, o QuirksOptions) (findings []Finding, err error) {
 	quirks := slices.Concat(fileQuirks, nameQuirks)
 	if o.Fill {
 		quirks = List()

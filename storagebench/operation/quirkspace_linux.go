@@ -179,7 +179,7 @@ func fill(ctx context.Context, path string, most int64) error {
 
 // patience is how long what was removed may take to become free: btrfs gives
 // an emptied block group back when its cleaner comes by, every 30 s (commit in
-// btrfs(5)).
+// btrfs(5)) unless Usage wakes it.
 const patience = 40 * time.Second
 
 // worksAgain says whether the clone and another can be written to, once
