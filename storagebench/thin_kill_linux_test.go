@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1) // it was to be killed
 	}
 	// Where the capability is required the host is ours, and its modules are.
-	if required("dm-thin") && !dm.Loaded() {
+	if (required("dm-thin") || required("lvm-thin")) && !dm.Loaded() {
 		if out, err := exec.Command("modprobe", "dm_thin_pool").CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "modprobe dm_thin_pool: %v: %s", err, out)
 		}

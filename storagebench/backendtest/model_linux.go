@@ -19,18 +19,24 @@ const setsOfPool = 250
 
 // Model makes random changes in clones, and in a tree in memory, and wants Diff
 // to list exactly what differs there: 25 sets of changes, 1,000 with
-// PLIMSOLL_MEASURE=1, 3 with -short. Sets are numbered, and the same in each run.
+// PLIMSOLL_MEASURE=1, 3 with -short. Sets are numbered, and the same in each
+// run. PLIMSOLL_SETS=250-500 is those from 250 on and below 500, so that several
+// machines can share them.
 func Model(t *testing.T, b storagebench.Backend) {
 	needBackend(t, b)
-	sets := 25
+	first, end := 0, 25
 	switch {
+	case os.Getenv("PLIMSOLL_SETS") != "":
+		if _, err := fmt.Sscanf(os.Getenv("PLIMSOLL_SETS"), "%d-%d", &first, &end); err != nil || first < 0 || end <= first {
+			t.Fatalf("PLIMSOLL_SETS=%s, want two numbers as in 250-500: %v", os.Getenv("PLIMSOLL_SETS"), err)
+		}
 	case os.Getenv("PLIMSOLL_MEASURE") != "":
-		sets = 1000
+		end = 1000
 	case testing.Short():
-		sets = 3
+		end = 3
 	}
 	began, listed := time.Now(), 0
-	for from := 0; from < sets && !t.Failed(); from += setsOfPool {
+	for from := first; from < end && !t.Failed(); from += setsOfPool {
 		p := open(t, b, storagebench.Options{Size: poolSize})
 		image := synthetic(uint64(from+1), 256<<10) // small: what takes time is the changes, not the bytes
 		if layers := fixture().Layers; p.info.Resurfaces {
@@ -39,16 +45,16 @@ func Model(t *testing.T, b storagebench.Backend) {
 			image.Layers = append(image.Layers, layers...)
 		}
 		base := p.with(image)
-		for set := from; set < min(from+setsOfPool, sets) && !t.Failed(); set++ {
+		for set := from; set < min(from+setsOfPool, end) && !t.Failed(); set++ {
 			listed += randomSet(p, base, set)
 		}
 		p.holds("a clone after all these", p.clone("last"), base, true)
 		if err := p.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
-		t.Logf("%d sets, %d changes, %.1f s", min(from+setsOfPool, sets), listed, time.Since(began).Seconds())
+		t.Logf("sets %d to %d, %d changes, %.1f s", first, min(from+setsOfPool, end)-1, listed, time.Since(began).Seconds())
 	}
-	if listed < 5*sets {
+	if sets := end - first; listed < 5*sets {
 		t.Errorf("%d changes in %d sets: they hardly test anything", listed, sets)
 	}
 }

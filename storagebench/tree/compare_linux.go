@@ -25,7 +25,8 @@ func Compare(ctx context.Context, base, clone string) ([]Change, error) {
 // CompareSince is Compare for a clone that nobody had written to when since
 // was taken. A file that has not changed its status after that is as it was:
 // nobody can set a ctime, and link, rename and all that changes the file
-// itself set it (inode(7)).
+// itself set it (inode(7)). What base has there is not looked at, which
+// otherwise would be read from its device, inode by inode.
 //
 // But the files below a directory that was renamed keep theirs. A directory
 // that changed, in one that changed, may be such a one, unless it has the
@@ -93,13 +94,17 @@ func (c *comparison) entry(at string, listed sides, s selection, in state) error
 	}
 	var was, is *unix.Stat_t
 	var err error
-	if listed&inBase != 0 {
-		if was, err = lstat(c.base + at); err != nil {
+	if listed&inClone != 0 {
+		if is, err = lstat(c.clone + at); err != nil {
 			return err
 		}
 	}
-	if listed&inClone != 0 {
-		if is, err = lstat(c.clone + at); err != nil {
+	changed := c.since == nil || is != nil && c.since.reached(is.Ctim)
+	if listed == both && is != nil && !changed && !in.moved {
+		return c.untouched(at, is)
+	}
+	if listed&inBase != 0 {
+		if was, err = lstat(c.base + at); err != nil {
 			return err
 		}
 	}
@@ -119,14 +124,7 @@ func (c *comparison) entry(at string, listed sides, s selection, in state) error
 		}
 		return c.below(at, inClone, is, nil, state{})
 	}
-	changed := c.since == nil || c.since.reached(is.Ctim)
-	same := true
-	switch {
-	case changed || in.moved:
-		same, err = sameFile(c.base+at, c.clone+at, was, is)
-	case c.xattrs:
-		same, err = sameXattrs(c.base+at, c.clone+at)
-	}
+	same, err := sameFile(c.base+at, c.clone+at, was, is)
 	if err != nil {
 		return err
 	}
@@ -135,6 +133,20 @@ func (c *comparison) entry(at string, listed sides, s selection, in state) error
 	}
 	moved := (in.moved || in.changed && changed) && was.Ino != is.Ino
 	return c.below(at, both, is, s, state{changed, moved})
+}
+
+// untouched is what has not changed since, and is where it was.
+func (c *comparison) untouched(at string, is *unix.Stat_t) error {
+	if c.xattrs {
+		same, err := sameXattrs(c.base+at, c.clone+at)
+		if err != nil {
+			return err
+		}
+		if !same {
+			c.add(at, Modified)
+		}
+	}
+	return c.below(at, both, is, nil, state{})
 }
 
 // below goes on if there is a directory: in the clone alone if it is new.
@@ -147,12 +159,18 @@ func (c *comparison) below(at string, listed sides, is *unix.Stat_t, s selection
 		names[name] = both
 	}
 	if s == nil {
-		if listed&inBase != 0 {
+		// No name came or went where nothing changed: the clone has those of both.
+		known := listed == both && in == (state{})
+		if listed&inBase != 0 && !known {
 			if err := list(c.base+at, inBase, names); err != nil {
 				return err
 			}
 		}
-		if err := list(c.clone+at, inClone, names); err != nil {
+		side := inClone
+		if known {
+			side = both
+		}
+		if err := list(c.clone+at, side, names); err != nil {
 			return err
 		}
 	}

@@ -238,6 +238,7 @@ func TestCompareSinceReadsOnlyWhatChanged(t *testing.T) {
 	since, err := Now()
 	try(t, err)
 	try(t, os.WriteFile(filepath.Join(clone, "etc/a"), []byte("AAAA"), 0))
+	try(t, os.RemoveAll(filepath.Join(base, "etc/deep"))) // which nobody may look for
 	got, err := CompareSince(t.Context(), base, clone, since)
 	try(t, err)
 	want := []Change{{"/etc/a", Modified}, {"/etc/hard", Modified}}
