@@ -246,7 +246,7 @@ func TestZFSFuseDeaf(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := zfsFusePool(t)
-			p.fuse.patience = 200 * time.Millisecond
+			p.fuse.patience.Store(int64(200 * time.Millisecond))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			root, err := p.Clone(ctx, "a")
@@ -297,7 +297,7 @@ func TestZFSFusePowerCut(t *testing.T) {
 	}
 
 	mounted := filepath.Join(t.TempDir(), "mounted")
-	z, err := startZFSFuse(t.Context(), mounted)
+	z, err := startZFSFuse(t.Context(), mounted, p.device)
 	if err != nil {
 		t.Fatal(err)
 	}
