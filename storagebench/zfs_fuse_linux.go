@@ -33,6 +33,8 @@ type zfsFuse struct {
 	log       *os.File
 	patience  atomic.Int64 // a time.Duration: how long it may owe an answer
 
+	watching sync.WaitGroup
+
 	asked atomic.Int32 // commands and unmounts that wait for it
 	near  sync.Mutex   // who unmounts, or asks something to wake it
 
@@ -80,7 +82,7 @@ func startZFSFuse(ctx context.Context, dir string, device *block.Device) (_ *zfs
 		daemon.Wait()
 		close(z.ended)
 	}()
-	go z.watch()
+	z.watching.Go(z.watch)
 	// It aborts when it loses its device (failmode=panic).
 	unix.Prlimit(daemon.Process.Pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
 	return z, z.ready(ctx)
@@ -259,6 +261,7 @@ func (z *zfsFuse) close() error {
 		z.daemon.Process.Kill()
 		<-z.ended
 	}
+	z.watching.Wait()
 	if z.log != nil {
 		z.log.Close()
 	}

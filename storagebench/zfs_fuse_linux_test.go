@@ -246,13 +246,14 @@ func TestZFSFuseDeaf(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := zfsFusePool(t)
-			p.fuse.patience.Store(int64(200 * time.Millisecond))
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			root, err := p.Clone(ctx, "a")
 			if err != nil {
 				t.Fatal(err)
 			}
+			p.fuse.patience.Store(int64(200 * time.Millisecond))
+			time.AfterFunc(time.Second, cancel)
 			closeUnheard(t, p, root)
 			if err := test.do(ctx, p, root); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %q", err, test.want)

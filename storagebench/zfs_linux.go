@@ -193,9 +193,10 @@ func (p *zfsPool) Clone(ctx context.Context, id string) (string, error) {
 	_, err := p.command(ctx, "zfs", "clone", "-o", "mountpoint="+root, p.dataset("image@base"), p.dataset(name))
 	if err == nil {
 		_, err = os.Stat(root) // it is there when it can be looked at
+		err = p.fuse.explain(err)
 	}
 	if err != nil {
-		return "", errors.Join(p.fuse.explain(err), p.Remove(context.WithoutCancel(ctx), id))
+		return "", errors.Join(err, p.Remove(context.WithoutCancel(ctx), id))
 	}
 	return root, nil
 }
