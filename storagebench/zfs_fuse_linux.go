@@ -33,10 +33,9 @@ type zfsFuse struct {
 	log       *os.File
 	patience  atomic.Int64 // a time.Duration: how long it may owe an answer
 
-	watching sync.WaitGroup
-
-	asked atomic.Int32 // commands and unmounts that wait for it
-	near  sync.Mutex   // who unmounts, or asks something to wake it
+	watching sync.WaitGroup // zfs_watch_linux.go
+	asked    atomic.Int32   // commands and unmounts that wait for it
+	near     sync.Mutex     // of who unmounts, or asks something to wake it
 
 	mu     sync.Mutex
 	mounts map[string]int // by root, the FUSE connection

@@ -16,7 +16,7 @@ import (
 )
 
 // watchEvery is how long a request may wait for a zfs-fuse that can be woken.
-const watchEvery = 50 * time.Millisecond
+const watchEvery = 100 * time.Millisecond
 
 // watch looks after those who wait for zfs-fuse, as long as there is one. It
 // wakes a zfs-fuse that sleeps where it should not, and kills one that owes an
@@ -130,10 +130,11 @@ func (z *zfsFuse) threads() (all []zfsThread) {
 		if fields := procStat(filepath.Join(task, "stat")); len(fields) > 0 {
 			t.state = fields[0]
 		}
-		var call, fd int
 		text, _ := os.ReadFile(filepath.Join(task, "syscall")) // proc_pid_syscall(5)
-		if n, _ := fmt.Sscanf(string(text), "%d %v", &call, &fd); n == 2 && call == unix.SYS_READ {
-			t.reading = fd
+		if call := strings.Fields(string(text)); len(call) > 1 && call[0] == strconv.Itoa(unix.SYS_READ) {
+			if fd, err := strconv.ParseInt(call[1], 0, 0); err == nil {
+				t.reading = int(fd)
+			}
 		}
 		all = append(all, t)
 	}
