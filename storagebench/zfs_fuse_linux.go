@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,10 +27,19 @@ import (
 // What it is spared here is known from the sources of zfs-fuse 0.7.0.
 type zfsFuse struct {
 	namespace *zfsNamespace
+	device    *block.Device // of its pool
 	daemon    *exec.Cmd
 	ended     chan struct{}
 	log       *os.File
-	patience  time.Duration // how long it may owe an answer
+	patience  atomic.Int64 // a time.Duration: how long it may owe an answer
+
+	watching sync.WaitGroup // zfs_watch_linux.go
+	asked    atomic.Int32   // commands and unmounts that wait for it
+	near     sync.Mutex     // of who unmounts, or asks something to wake it
+
+	mu     sync.Mutex
+	mounts map[string]int // by root, the FUSE connection
+	killed error          // why, where it was
 
 	// One thing at a time: two mounts at once mix up what they write to one
 	// pipe (fuse_listener.c, zfsfuse_newfs), and nobody answers either; and a
@@ -38,12 +48,13 @@ type zfsFuse struct {
 	one sync.Mutex
 }
 
-func startZFSFuse(ctx context.Context, dir string) (_ *zfsFuse, err error) {
+func startZFSFuse(ctx context.Context, dir string, device *block.Device) (_ *zfsFuse, err error) {
 	path, err := block.Find("zfs-fuse")
 	if err != nil {
 		return nil, err
 	}
-	z := &zfsFuse{ended: make(chan struct{}), patience: answerWait}
+	z := &zfsFuse{device: device, ended: make(chan struct{})}
+	z.patience.Store(int64(answerWait))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, z.close())
@@ -70,6 +81,7 @@ func startZFSFuse(ctx context.Context, dir string) (_ *zfsFuse, err error) {
 		daemon.Wait()
 		close(z.ended)
 	}()
+	z.watching.Go(z.watch)
 	// It aborts when it loses its device (failmode=panic).
 	unix.Prlimit(daemon.Process.Pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
 	return z, z.ready(ctx)
@@ -105,12 +117,38 @@ func (z *zfsFuse) command(ctx context.Context, tool string, args ...string) (out
 	defer cancel()
 	z.one.Lock()
 	defer z.one.Unlock()
+	z.asked.Add(1)
 	z.namespace.do(func() { out, err = block.Command(ctx, tool, args...) })
-	if err != nil && z.hasEnded() {
-		said, _ := io.ReadAll(io.NewSectionReader(z.log, 0, 1<<16))
-		err = fmt.Errorf("zfs-fuse ended, %v, as it does without its device: %s: %w", z.daemon.ProcessState, strings.TrimSpace(string(said)), err)
+	z.asked.Add(-1)
+	z.noteMounts()
+	return out, z.explain(err)
+}
+
+// explain says that zfs-fuse ended, where that is why something failed.
+func (z *zfsFuse) explain(err error) error {
+	if z == nil || err == nil || !z.hasEnded() {
+		return err
 	}
-	return out, err
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.killed != nil {
+		return fmt.Errorf("zfs-fuse ended, %v: %w: %w", z.daemon.ProcessState, z.killed, err)
+	}
+	said, _ := io.ReadAll(io.NewSectionReader(z.log, 0, 1<<16))
+	return fmt.Errorf("zfs-fuse ended, %v, as it does without its device: %s: %w", z.daemon.ProcessState, strings.TrimSpace(string(said)), err)
+}
+
+// noteMounts lists what zfs-fuse has mounted.
+func (z *zfsFuse) noteMounts() {
+	mounts, _ := mountinfo.GetMounts(mountinfo.PrefixFilter(z.namespace.dir))
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.mounts = map[string]int{}
+	for _, m := range mounts {
+		if m.Mountpoint != z.namespace.dir {
+			z.mounts[m.Mountpoint] = m.Minor
+		}
+	}
 }
 
 // unmount gives EBUSY for what is in use. Closing a file does not wait for
@@ -125,6 +163,7 @@ func (z *zfsFuse) command(ctx context.Context, tool string, args ...string) (out
 func (z *zfsFuse) unmount(root string) error {
 	z.one.Lock()
 	defer z.one.Unlock()
+	defer z.noteMounts()
 	root = filepath.Join(z.namespace.dir, filepath.Base(root)) // as mountinfo has it
 	mounts, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(root))
 	if err != nil || len(mounts) == 0 {
@@ -133,9 +172,10 @@ func (z *zfsFuse) unmount(root string) error {
 	connection := mounts[0].Minor
 	sessions := z.sessions()
 	err = z.wait("answer what it was asked in "+root, func() (bool, error) {
-		if z.namespace.unanswered(connection) > 0 {
+		if z.namespace.unanswered(connection) > 0 || !z.near.TryLock() {
 			return false, nil
 		}
+		defer z.near.Unlock()
 		err := unix.Unmount(root, unix.MNT_EXPIRE)
 		if errors.Is(err, unix.EAGAIN) {
 			return false, nil
@@ -159,16 +199,18 @@ func (z *zfsFuse) unmount(root string) error {
 // wait waits for something that zfs-fuse is to do, and kills it if it does not:
 // those who wait for it are deaf to any other way.
 func (z *zfsFuse) wait(what string, done func() (bool, error)) error {
-	for end := time.Now().Add(z.patience); ; time.Sleep(100 * time.Microsecond) {
+	z.asked.Add(1)
+	defer z.asked.Add(-1)
+	patience := time.Duration(z.patience.Load())
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Microsecond) {
 		if ok, err := done(); ok || err != nil {
-			return err
+			return z.explain(err)
 		}
 		if z.hasEnded() {
-			return errors.New("zfs-fuse ended")
+			return z.explain(fmt.Errorf("it was to %s", what))
 		}
 		if time.Now().After(end) {
-			z.daemon.Process.Kill()
-			return fmt.Errorf("zfs-fuse did not %s in %v, and was killed", what, z.patience)
+			return z.kill(fmt.Errorf("zfs-fuse did not %s in %v, and was killed", what, patience))
 		}
 	}
 }
@@ -184,9 +226,20 @@ func (z *zfsFuse) doubt(root string) {
 	select {
 	case <-answered:
 	case <-z.ended:
-	case <-time.After(z.patience):
-		z.daemon.Process.Kill()
+	case <-time.After(time.Duration(z.patience.Load())):
+		z.kill(errors.New("it did not answer when a trial was over, and was killed"))
 	}
+}
+
+// kill gives why, which whoever comes next is told, too.
+func (z *zfsFuse) kill(why error) error {
+	z.mu.Lock()
+	if z.killed == nil && !z.hasEnded() {
+		z.killed = why
+	}
+	z.mu.Unlock()
+	z.daemon.Process.Kill()
+	return why
 }
 
 // sessions counts the file systems that zfs-fuse has mounted.
@@ -207,6 +260,7 @@ func (z *zfsFuse) close() error {
 		z.daemon.Process.Kill()
 		<-z.ended
 	}
+	z.watching.Wait()
 	if z.log != nil {
 		z.log.Close()
 	}

@@ -246,13 +246,14 @@ func TestZFSFuseDeaf(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := zfsFusePool(t)
-			p.fuse.patience = 200 * time.Millisecond
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			root, err := p.Clone(ctx, "a")
 			if err != nil {
 				t.Fatal(err)
 			}
+			p.fuse.patience.Store(int64(200 * time.Millisecond))
+			time.AfterFunc(time.Second, cancel)
 			closeUnheard(t, p, root)
 			if err := test.do(ctx, p, root); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %q", err, test.want)
@@ -297,7 +298,7 @@ func TestZFSFusePowerCut(t *testing.T) {
 	}
 
 	mounted := filepath.Join(t.TempDir(), "mounted")
-	z, err := startZFSFuse(t.Context(), mounted)
+	z, err := startZFSFuse(t.Context(), mounted, p.device)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,19 +73,19 @@ func (b ZFS) Open(ctx context.Context, dir string, o Options) (_ Pool, err error
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	if isZFSFuse() {
-		p.roots = filepath.Join(dir, "mounted")
-		p.fuse, err = startZFSFuse(ctx, p.roots)
-	} else {
-		err = loadZFS(ctx)
-	}
-	if err != nil {
-		return nil, missing("zfs", err)
-	}
 	if o.Device != "" {
 		p.device, err = block.Open(o.Device)
 	} else {
 		p.device, err = block.Loop(ctx, filepath.Join(dir, "pool.img"), o.size())
+	}
+	if err != nil {
+		return nil, missing("zfs", err)
+	}
+	if isZFSFuse() {
+		p.roots = filepath.Join(dir, "mounted")
+		p.fuse, err = startZFSFuse(ctx, p.roots, p.device)
+	} else {
+		err = loadZFS(ctx)
 	}
 	if err != nil {
 		return nil, missing("zfs", err)
@@ -159,7 +159,7 @@ func (p *zfsPool) Import(ctx context.Context, image Image) error {
 		return err
 	}
 	if err := image.Unpack(ctx, root); err != nil {
-		return err
+		return p.fuse.explain(err)
 	}
 	if _, err := p.command(ctx, "zfs", "snapshot", p.dataset("image@base")); err != nil {
 		return err
@@ -193,6 +193,7 @@ func (p *zfsPool) Clone(ctx context.Context, id string) (string, error) {
 	_, err := p.command(ctx, "zfs", "clone", "-o", "mountpoint="+root, p.dataset("image@base"), p.dataset(name))
 	if err == nil {
 		_, err = os.Stat(root) // it is there when it can be looked at
+		err = p.fuse.explain(err)
 	}
 	if err != nil {
 		return "", errors.Join(err, p.Remove(context.WithoutCancel(ctx), id))
@@ -215,7 +216,8 @@ func (p *zfsPool) Diff(ctx context.Context, id string) ([]Change, error) {
 	}
 	image, root := p.root("image"), p.root(name)
 	if p.fuse != nil {
-		return tree.CompareSinceAndXattrs(ctx, image, root, p.since)
+		changes, err := tree.CompareSinceAndXattrs(ctx, image, root, p.since)
+		return changes, p.fuse.explain(err)
 	}
 	out, err := p.command(ctx, "zfs", "diff", "-H", p.dataset("image@base"), p.dataset(name))
 	if err != nil {
@@ -299,7 +301,7 @@ func (p *zfsPool) Usage(ctx context.Context) (Usage, error) {
 	}
 	for _, name := range p.clones {
 		if err := block.Sync(p.root(name)); err != nil {
-			return Usage{}, err
+			return Usage{}, p.fuse.explain(err)
 		}
 	}
 	p.removed = slices.DeleteFunc(p.removed, func(name string) bool { return !isBusy(p.destroy(ctx, name)) })

@@ -92,4 +92,4 @@ func (p *pools) failed(d *workDir, storage, name string, err error) error {
 
 // groundErrors are what a device or a file system answers that is full, gone or
 // damaged: the last two are for wrong checksums and wrong structures.
-var groundErrors = []unix.Errno{unix.ENOSPC, unix.EIO, unix.EROFS, unix.ENODEV, unix.ENXIO, unix.ENOTCONN, unix.EBADMSG, unix.EUCLEAN}
+var groundErrors = []unix.Errno{unix.ENOSPC, unix.EIO, unix.EROFS, unix.ENODEV, unix.ENXIO, unix.ENOTCONN, unix.ECONNABORTED, unix.EBADMSG, unix.EUCLEAN}

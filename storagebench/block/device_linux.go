@@ -57,10 +57,12 @@ func exclusive(path string) (f *os.File, number uint64, err error) {
 	return f, st.Rdev, err
 }
 
-// Counters are bytes that a device has read and written since it was there.
+// Counters are bytes that a device has read and written since it was there, and
+// how many requests it has yet to serve.
 type Counters struct {
-	Read    int64
-	Written int64
+	Read     int64
+	Written  int64
+	InFlight int64
 }
 
 // Counters reads the kernel's own.
@@ -97,5 +99,9 @@ func parseCounters(text string) (Counters, error) {
 	if err != nil {
 		return Counters{}, fmt.Errorf("sectors written: %w", err)
 	}
-	return Counters{Read: read * 512, Written: written * 512}, nil
+	inFlight, err := strconv.ParseInt(fields[8], 10, 64)
+	if err != nil {
+		return Counters{}, fmt.Errorf("requests in flight: %w", err)
+	}
+	return Counters{Read: read * 512, Written: written * 512, InFlight: inFlight}, nil
 }
