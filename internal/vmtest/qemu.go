@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"plimsoll/internal/vmtest/guest"
 )
@@ -57,21 +58,26 @@ func (m machine) args() []string {
 // escape quotes a path for QEMU's option syntax, where a comma ends a value.
 func escape(path string) string { return strings.ReplaceAll(path, ",", ",,") }
 
-// bootTwice is boot, and once more if the machine died before its init had a
-// word: an emulated kernel that patches its own code can trip over that.
-func (m machine) bootTwice(ctx context.Context, handle func(guest.Event) error) error {
-	spoke := false
-	err := m.boot(ctx, func(e guest.Event) error {
-		spoke = true
-		return handle(e)
-	})
-	if err == nil || spoke || ctx.Err() != nil {
-		return err
+// bootAgain is boot, and up to two times more if the machine died before its
+// init had a word, or had a wrong clock (see checkClock): an emulated kernel that
+// patches its own code can trip over that.
+func (m machine) bootAgain(ctx context.Context, handle func(guest.Event) error) error {
+	var errs []error
+	for range 3 {
+		spoke := false
+		err := m.boot(ctx, func(e guest.Event) error {
+			spoke = true
+			return handle(e)
+		})
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+		if spoke || ctx.Err() != nil {
+			break
+		}
 	}
-	if again := m.boot(ctx, handle); again != nil {
-		return fmt.Errorf("%w\nbefore that: %w", again, err)
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // boot runs the machine until it powers itself off, and hands on its events. An
@@ -84,10 +90,18 @@ func (m machine) boot(ctx context.Context, handle func(guest.Event) error) error
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the virtual machine: %w (hint: apt-get install qemu-system-x86)", err)
 	}
-	last, err := decode(port, handle)
+	last, err := decode(port, func(e guest.Event) error {
+		if e.Kind == guest.Boot {
+			if err := checkClock(e.Took, time.Since(began).Seconds()); err != nil {
+				return err
+			}
+		}
+		return handle(e)
+	})
 	if err != nil {
 		cmd.Process.Kill()
 	}
@@ -101,6 +115,19 @@ func (m machine) boot(ctx context.Context, handle func(guest.Event) error) error
 		return fmt.Errorf("virtual machine: %w: %s", exit, &stderr)
 	case last != guest.Done:
 		return fmt.Errorf("virtual machine stopped after event %q; %s", last, m.consoleTail())
+	}
+	return nil
+}
+
+// checkClock compares seconds that the guest counted since its kernel started
+// with those since QEMU did. The kernel measures the time stamp counter against
+// the emulated PIT for some milliseconds; a host too busy to let QEMU run in
+// them makes it believe in a counter ten times slower than it is ("PIT
+// calibration deviates from HPET", pit_hpet_ptimer_calibrate_cpu in
+// arch/x86/kernel/tsc.c), and every timeout comes ten times too early.
+func checkClock(guest, host float64) error {
+	if guest > 1.1*host {
+		return fmt.Errorf("the virtual machine's clock is wrong: %.1f s in its %.1f s of life", guest, host)
 	}
 	return nil
 }

@@ -197,3 +197,37 @@ func TestBootFails(t *testing.T) {
 		t.Errorf("without time: got error %v", err)
 	}
 }
+
+func TestCheckClock(t *testing.T) {
+	for _, c := range []struct {
+		guest, host float64
+		want        string
+	}{
+		{6.5, 9.8, ""},
+		{98, 100, ""},
+		{65, 9.8, "the virtual machine's clock is wrong: 65.0 s in its 9.8 s of life"},
+	} {
+		if got := fmt.Sprint(checkClock(c.guest, c.host)); got != c.want && (c.want != "" || got != "<nil>") {
+			t.Errorf("%v s of %v: got %s, want %q", c.guest, c.host, got, c.want)
+		}
+	}
+}
+
+// TestWrongClock has a kernel believe in a time stamp counter of 100 MHz: no
+// test may run by such a clock.
+func TestWrongClock(t *testing.T) {
+	t.Parallel()
+	c := Config{
+		Kernel: needVM(t), Cgroup: "v2", Append: "tsc_early_khz=100000",
+		Packages: []string{"./testdata/verdicts"}, Users: []string{"root"},
+		Timeout: time.Minute, Limit: time.Hour,
+		CPUs: 1, Memory: 1024, Scratch: 64,
+		Out: t.TempDir(),
+	}
+	var out strings.Builder
+	err := Run(t.Context(), c, &out)
+	const want = "the virtual machine's clock is wrong: "
+	if err == nil || strings.Count(err.Error(), want) != 3 || strings.Contains(out.String(), "vm: ") {
+		t.Errorf("got error %v and %q, want %q, of three machines, and nothing run", err, &out, want)
+	}
+}

@@ -138,7 +138,7 @@ func (c Config) runAs(ctx context.Context, tmp string, r *reporter) error {
 	if err != nil {
 		return err
 	}
-	if err := m.bootTwice(ctx, r.handle); err != nil {
+	if err := m.bootAgain(ctx, r.handle); err != nil {
 		r.cutShort()
 		return fmt.Errorf("as %s: %w", r.user, err)
 	}
