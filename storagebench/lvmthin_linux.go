@@ -159,13 +159,6 @@ func (v *lvmVolumes) path(volume string) (string, error) {
 	return i.Path(), err
 }
 
-func (v *lvmVolumes) activate(ctx context.Context, volume string) (string, error) {
-	if err := v.lvm(ctx, "lvchange", "--activate", "y", "--ignoreactivationskip", v.group+"/"+volume); err != nil {
-		return "", err
-	}
-	return v.path(volume)
-}
-
 func (v *lvmVolumes) deactivate(ctx context.Context, volume string) error {
 	return v.lvm(ctx, "lvchange", "--activate", "n", v.group+"/"+volume)
 }

@@ -25,7 +25,6 @@ type volumes interface {
 	create(ctx context.Context, volume string) (device string, err error)
 	snapshot(ctx context.Context, volume, origin string) (device string, err error)
 
-	activate(ctx context.Context, volume string) (device string, err error)
 	deactivate(ctx context.Context, volume string) error
 
 	// remove takes an active volume away, from its users too if it has any.
@@ -37,7 +36,10 @@ type volumes interface {
 
 // thinPool keeps an image as Docker's devicemapper driver did: each layer is a
 // volume with a file system, a snapshot of the layer below it, and a clone is a
-// snapshot of the topmost. All but the clones are inactive.
+// snapshot of the topmost. The layers are inactive, since a snapshot of an
+// active volume has to suspend it; so Diff has one more snapshot of the topmost
+// beside the clones, mounted read-only for as long as the pool lives. Docker's
+// made the parent active for each diff, which with LVM are two commands.
 //
 // Sources: Documentation/admin-guide/device-mapper/thin-provisioning.rst, and
 // moby's daemon/graphdriver/devmapper.
@@ -47,7 +49,7 @@ type thinPool struct {
 	volumes volumes
 	fs      block.FileSystem
 
-	top  string    // the volume that holds the image
+	top  string    // the volume that holds the image; the snapshot for Diff is called image
 	mark tree.Mark // when nobody had written to a clone
 
 	mu     sync.Mutex
@@ -71,7 +73,7 @@ func (p *thinPool) Import(ctx context.Context, image Image) error {
 	if err := block.Mkfs(ctx, p.fs.Type, device, p.fs.Make...); err != nil {
 		return p.explain(err)
 	}
-	err = p.with(ctx, p.top, device, 0, func(dir string) error {
+	err = p.with(ctx, p.top, device, func(dir string) error {
 		return os.Mkdir(filepath.Join(dir, rootfs), 0o755)
 	})
 	for i, l := range image.Layers {
@@ -83,9 +85,15 @@ func (p *thinPool) Import(ctx context.Context, image Image) error {
 			break
 		}
 		p.top = volume
-		err = p.with(ctx, volume, device, 0, func(dir string) error {
+		err = p.with(ctx, volume, device, func(dir string) error {
 			return l.unpack(ctx, filepath.Join(dir, rootfs), tree.Apply)
 		})
+	}
+	if err == nil {
+		device, err = p.volumes.snapshot(ctx, "image", p.top)
+	}
+	if err == nil {
+		err = p.mount(device, p.image(), unix.MS_RDONLY)
 	}
 	if err != nil {
 		return p.explain(fmt.Errorf("import %s: %w", image.Name, err))
@@ -94,13 +102,19 @@ func (p *thinPool) Import(ctx context.Context, image Image) error {
 	return err
 }
 
-// with has a volume mounted while do runs, and then everything written.
-func (p *thinPool) with(ctx context.Context, volume, device string, flags uintptr, do func(dir string) error) error {
-	dir := filepath.Join(p.dir, "image")
-	if err := os.Mkdir(dir, 0o755); err != nil {
+func (p *thinPool) image() string { return filepath.Join(p.dir, "image") }
+
+func (p *thinPool) mount(device, dir string, flags uintptr) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	err := block.Mount(device, dir, p.fs.Type, flags, p.fs.Data)
+	return block.Mount(device, dir, p.fs.Type, flags, p.fs.Data)
+}
+
+// with has a volume mounted while do runs, and then everything written.
+func (p *thinPool) with(ctx context.Context, volume, device string, do func(dir string) error) error {
+	dir := filepath.Join(p.dir, "layer")
+	err := p.mount(device, dir, 0)
 	if err == nil {
 		err = do(dir)
 		if err == nil {
@@ -141,10 +155,7 @@ func (p *thinPool) clone(ctx context.Context, id string) (root string, err error
 		return "", err
 	}
 	at := p.at(id)
-	if err = os.MkdirAll(at, 0o755); err == nil {
-		err = block.Mount(device, at, p.fs.Type, p.fs.Flags, p.fs.Data)
-	}
-	if err != nil {
+	if err = p.mount(device, at, p.fs.Flags); err != nil {
 		return "", errors.Join(err, os.Remove(at), p.volumes.remove(context.WithoutCancel(ctx), volumeOf(id), false))
 	}
 	return filepath.Join(at, rootfs), nil
@@ -165,23 +176,14 @@ func (p *thinPool) root(id string) (string, error) {
 
 func (p *thinPool) at(id string) string { return filepath.Join(p.dir, "clones", id) }
 
-// Diff looks at the image's volume beside the clone: a thin pool knows which
-// blocks differ, not of which files they are.
-func (p *thinPool) Diff(ctx context.Context, id string) (changes []Change, err error) {
+// Diff looks at the image beside the clone: a thin pool knows which blocks
+// differ, not of which files they are.
+func (p *thinPool) Diff(ctx context.Context, id string) ([]Change, error) {
 	root, err := p.root(id)
 	if err != nil {
 		return nil, err
 	}
-	device, err := p.volumes.activate(ctx, p.top)
-	if err != nil {
-		return nil, p.explain(err)
-	}
-	err = p.with(ctx, p.top, device, unix.MS_RDONLY, func(image string) error {
-		var err error
-		changes, err = tree.CompareSince(ctx, filepath.Join(image, rootfs), root, p.mark)
-		return err
-	})
-	return changes, err
+	return tree.CompareSince(ctx, filepath.Join(p.image(), rootfs), root, p.mark)
 }
 
 func (p *thinPool) Remove(ctx context.Context, id string) error {
@@ -246,7 +248,7 @@ func (p *thinPool) Close() error {
 		return nil
 	}
 	var errs []error
-	for _, pattern := range []string{"image", "clones/*", "clones"} {
+	for _, pattern := range []string{"layer", "image", "clones/*", "clones"} {
 		dirs, err := filepath.Glob(filepath.Join(p.dir, pattern))
 		errs = append(errs, err)
 		for _, d := range dirs {
