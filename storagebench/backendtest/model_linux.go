@@ -47,12 +47,14 @@ func Model(t *testing.T, b storagebench.Backend) {
 		base := p.with(image)
 		for set := from; set < min(from+setsOfPool, end) && !t.Failed(); set++ {
 			listed += randomSet(p, base, set)
+			if n := set + 1 - first; n%50 == 0 || set+1 == end {
+				t.Logf("sets %d to %d, %d changes, %.1f s", first, set, listed, time.Since(began).Seconds())
+			}
 		}
 		p.holds("a clone after all these", p.clone("last"), base, true)
 		if err := p.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
-		t.Logf("sets %d to %d, %d changes, %.1f s", first, min(from+setsOfPool, end)-1, listed, time.Since(began).Seconds())
 	}
 	if sets := end - first; listed < 5*sets {
 		t.Errorf("%d changes in %d sets: they hardly test anything", listed, sets)
