@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchEvery is how long a request may wait for a zfs-fuse that can be woken.
+// watchEvery is half of what a request may wait for a zfs-fuse that can be woken.
 const watchEvery = 100 * time.Millisecond
 
 // watch looks after those who wait for zfs-fuse, as long as there is one. It
