@@ -58,9 +58,9 @@ func (m machine) args() []string {
 // escape quotes a path for QEMU's option syntax, where a comma ends a value.
 func escape(path string) string { return strings.ReplaceAll(path, ",", ",,") }
 
-// bootAgain is boot, and up to two times more if the machine died before its
-// init had a word, or had a wrong clock (see checkClock): an emulated kernel that
-// patches its own code can trip over that.
+// bootAgain is boot, and up to two times more if the machine's clock is wrong
+// (see checkClock) or it died before its init had a word: an emulated kernel
+// that patches its own code can trip over that.
 func (m machine) bootAgain(ctx context.Context, handle func(guest.Event) error) error {
 	var errs []error
 	for range 3 {
