@@ -208,9 +208,9 @@ func (o oneClone) Remove(context.Context, string) error          { return nil }
 
 // byHand runs fio in a directory, and gives what the part of the workload
 // measures: bytes per second, or the seconds of a write and its fsync.
-// It is given time to settle: while its other processes start, no CPU halts, and
-// 200 ms of it read 77 MB/s from btrfs and 96 from fuse-overlayfs; with that time
-// before, or in two seconds, 50, which the workload does and a loop of pread(2) in C.
+// It is given time to settle, for its first 200 ms read 77 MB/s from btrfs and 96
+// from fuse-overlayfs; with that time before, or in two seconds, 50, as the workload
+// does and a loop of pread(2) in C. It seems that no CPU halts while fio starts.
 func byHand(t *testing.T, root string, p ioPattern, duration time.Duration, size, block int64, direct bool) float64 {
 	t.Helper()
 	file := filepath.Join(root, "data", "by-hand")
